@@ -1,0 +1,101 @@
+"""The exceptions that a user of the package may catch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyramid.exceptions import ConfigurationError
+
+
+class SessionError(Exception):
+    """The root of every exception of this package."""
+
+
+class SettingsError(SessionError, ConfigurationError):  # type: ignore[misc]
+    """
+    The settings cannot be used; ``problems`` lists every reason.
+
+    Neither a secret nor a password is ever among the values shown.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__('\n'.join(problems))
+        self.problems = tuple(problems)
+
+
+class SchemaError(SessionError):
+    """
+    The table cannot hold sessions.
+
+    ``deviations`` says what is wrong with it, ``remedy`` is the statement
+    that mends it.
+    """
+
+    def __init__(
+        self, table: str, deviations: Sequence[str], remedy: str
+    ) -> None:
+        found = '; '.join(deviations)
+        super().__init__(f'{table} cannot hold sessions: {found}. {remedy}')
+        self.table = table
+        self.deviations = tuple(deviations)
+        self.remedy = remedy
+
+
+class StoreUnavailable(SessionError):
+    """
+    The store could not answer; the driver's error is ``__cause__``.
+
+    ``code`` is the number that MySQL or its client library gave to the
+    error, ``None`` when the statement never got as far as that.
+    ``outcome_unknown`` is true when nobody told whether the statement was
+    executed; it is safe to try a save again, for a revision tells.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        advice: str,
+        code: int | None = None,
+        outcome_unknown: bool = False,
+    ) -> None:
+        suffix = '' if code is None else f' (MySQL error {code})'
+        super().__init__(f'{reason}. {advice}{suffix}')
+        self.reason = reason
+        self.advice = advice
+        self.code = code
+        self.outcome_unknown = outcome_unknown
+
+
+class LockTimeout(StoreUnavailable):
+    """A row stayed locked by somebody else for longer than the limit."""
+
+
+class PayloadTooLarge(SessionError, ValueError):
+    """
+    The session is larger than what can be stored; nothing was sent.
+
+    ``size`` and ``limit`` are bytes, or characters for a user id.
+    """
+
+    def __init__(self, what: str, size: int, limit: int, advice: str) -> None:
+        super().__init__(
+            f'{what} is {size:,} long, the limit is {limit:,}. {advice}'
+        )
+        self.size = size
+        self.limit = limit
+
+
+class PayloadNotSerializable(SessionError, TypeError):
+    """
+    The serializer refuses a value; nothing was sent.
+
+    ``path`` leads to the value: ``cart.items[2].price``.
+    """
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(
+            f'The session cannot be stored: {path or "the session"} '
+            f'{problem}. Store plain data, or name another '
+            'mysql_session.serializer.'
+        )
+        self.path = path

@@ -1,0 +1,154 @@
+"""Says what a store and a serializer promise."""
+
+from __future__ import annotations
+
+from zope.interface import Interface
+
+# zope.interface describes methods as their callers see them, without self
+# mypy: ignore-errors
+
+
+class ISerializer(Interface):
+    """Turns session data into a payload and back; may be anybody's."""
+
+    def dumps(data):
+        """
+        Serialize a ``dict``.
+
+        A serializer that returns ``str`` needs a text column, one that
+        returns ``bytes`` a binary one.
+        """
+
+    def loads(payload):
+        """Return the ``dict``; raise ``ValueError`` for a malformed one."""
+
+
+class IMySQLSessionStore(Interface):
+    """
+    Sessions as records in one table.
+
+    A session id is the text from the verified cookie, an idle time-out a
+    number of seconds. Whether a record is alive is decided by the server's
+    clock alone. Each method may raise
+    :exc:`pyramid_mysql_session.StoreUnavailable` or its subclass
+    :exc:`~pyramid_mysql_session.LockTimeout`, and
+    :exc:`pyramid_mysql_session.SchemaError` at first use.
+    """
+
+    def load(session_id):
+        """
+        Return the record of a session, expired or not.
+
+        :returns: a :class:`~pyramid_mysql_session.store.Record`, or ``None``
+            when there is none.
+        """
+
+    def create(session_id, payload, idle_timeout, userid=None, replaces=None):
+        """
+        Insert a record under a fresh session id.
+
+        :param userid: text for the userid column.
+        :param replaces: a session id whose record is deleted in the same
+            transaction.
+        :returns: the revision of the record.
+        :raises pyramid_mysql_session.PayloadTooLarge: before it is sent.
+        """
+
+    def save(
+        session_id,
+        payload,
+        revision,
+        idle_timeout,
+        userid=None,
+        new_session_id=None,
+        attempted=None,
+    ):
+        """
+        Update a record if it still has the revision that was loaded.
+
+        Never creates or revives a record.
+
+        :param payload: ``None`` leaves payload and user id as they are.
+        :param revision: as loaded.
+        :param new_session_id: the id that the record has from now on.
+        :param attempted: the revision that an earlier attempt may have
+            written whose answer was lost.
+        :returns: a :class:`~pyramid_mysql_session.store.Outcome`.
+        :raises pyramid_mysql_session.PayloadTooLarge: before it is sent.
+        """
+
+    def touch(session_id, idle_timeout):
+        """
+        Move the idle deadline of a session; its payload is not rewritten.
+
+        A touch never creates or revives a record, never shortens its life
+        and never passes the absolute deadline.
+
+        :returns: ``False`` when no live record has that id.
+        """
+
+    def delete(session_id, revision=None):
+        """
+        Delete the record of a session.
+
+        :param revision: delete it only if it still has this revision.
+        :returns: ``None``, or the live record that has another revision.
+        """
+
+    def locked(session_id):
+        """
+        Lock a record until the ``with`` block ends, which commits.
+
+        :returns: a context manager that gives a
+            :class:`~pyramid_mysql_session.store.LockedRecord`.
+        :raises pyramid_mysql_session.LockTimeout: somebody else holds it.
+        """
+
+    def count():
+        """Return the number of live sessions."""
+
+    def iter_sessions(batch=1000):
+        """
+        Iterate over the records of all live sessions.
+
+        They come in batches, each a consistent view of its own; the stored
+        key is the ``key`` of a record.
+        """
+
+    def for_user(userid):
+        """Return the list of live records whose user id is this text."""
+
+    def delete_for_user(userid, keep=None):
+        """
+        Delete the sessions of a user.
+
+        :param keep: the session id of one that stays.
+        :returns: the number of live sessions that were deleted.
+        """
+
+    def clear():
+        """Delete all sessions, in batches; return their number."""
+
+    def purge(stop=None, exclusive=False):
+        """
+        Delete the expired sessions, in small transactions.
+
+        :param stop: a callable that is asked between two batches.
+        :param exclusive: do nothing while somebody else purges exclusively.
+        :returns: the number of sessions that were deleted.
+        """
+
+    def create_table():
+        """Create the table if it is missing, whatever the settings say."""
+
+    def check_table():
+        """
+        Compare the table with what the store needs.
+
+        :returns: a list of warnings, such as a missing index.
+        :raises pyramid_mysql_session.SchemaError: lists every deviation and
+            the statement that mends it.
+        """
+
+    def close():
+        """Refuse further use; may be called twice and from any thread."""

@@ -1,0 +1,113 @@
+"""Runs the thread that calls ``store.purge()``."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from .errors import SessionError
+
+log = logging.getLogger(__name__)
+
+# after failures the interval grows up to this many times
+_BACK_OFF = 8
+
+
+class Reaper:
+    """
+    Purges a store again and again, in a daemon thread of its own.
+
+    :param store: purged until it is garbage or :meth:`close` is called.
+    :param interval: seconds between two purges, give or take half of them.
+    """
+
+    def __init__(self, store: Any, interval: int) -> None:
+        self._store = weakref.ref(store)
+        self._interval = interval
+        self._closed = False
+        # a forked child finds its parent's entry, and needs its own
+        self._threads: dict[int, tuple[threading.Thread, threading.Event]] = {}
+
+    def start(self, notify: Callable[[int, float], None]) -> None:
+        """
+        Start the thread unless this process has it already.
+
+        :param notify: called with rows and seconds after each purge.
+        """
+        pid = os.getpid()
+        if self._closed or pid in self._threads:
+            return
+        stop = threading.Event()
+        thread = threading.Thread(
+            target=_run,
+            args=(self._store, self._interval, stop, notify),
+            name='pyramid_mysql_session reaper',
+            daemon=True,
+        )
+        # of several threads that come at once one may start it
+        if self._threads.setdefault(pid, (thread, stop))[0] is thread:
+            thread.start()
+            log.debug('purging about every %d seconds', self._interval)
+
+    def stop(self) -> None:
+        """Tell the thread to end, and never start another."""
+        self._closed = True
+        found = self._threads.get(os.getpid())
+        if found is not None:
+            found[1].set()
+
+    def close(self, wait: float = 5) -> None:
+        """
+        Stop the thread and wait for its end.
+
+        A purge stops after the batch that it is at.
+
+        :param wait: seconds after which it is left to end by itself.
+        """
+        self.stop()
+        found = self._threads.get(os.getpid())
+        if found is not None and found[0] is not threading.current_thread():
+            found[0].join(wait)
+
+
+def _run(
+    reference: weakref.ref[Any],
+    interval: int,
+    stop: threading.Event,
+    notify: Callable[[int, float], None],
+) -> None:
+    pause = random.uniform(0, interval)
+    failures = 0
+    while not stop.wait(pause):
+        store = reference()
+        if store is None:
+            return
+        began = time.monotonic()
+        try:
+            rows = store.purge(stop.is_set, exclusive=True)
+            if failures:
+                log.info('purging works again')
+            failures = 0
+            seconds = time.monotonic() - began
+            if rows:
+                log.info('purged %d sessions in %.3f s', rows, seconds)
+            notify(rows, seconds)
+        except Exception as exc:
+            if not failures and not stop.is_set():
+                log.warning(
+                    'purging failed, it is tried again: %s',
+                    exc if isinstance(exc, SessionError) else type(exc),
+                    exc_info=not isinstance(exc, SessionError),
+                )
+            failures += 1
+        finally:
+            # do not keep the store alive while waiting
+            del store
+        pause = interval * random.uniform(0.5, 1.5)
+        pause *= min(2**failures, _BACK_OFF)

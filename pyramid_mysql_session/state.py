@@ -1,0 +1,527 @@
+"""Loads, saves and merges the data of one session."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from .errors import PayloadNotSerializable, StoreUnavailable
+from .merge import merge, same
+from .serializers import Payload, dump, load
+
+log = logging.getLogger(__name__)
+
+Data = dict[str, Any]
+
+#: The session's own idle time-out is stored under this key of the payload.
+IDLE_TIMEOUT_KEY = '_idle_timeout_'
+
+#: How often a save merges before it locks the row.
+MERGE_ATTEMPTS = 5
+
+
+class SessionKit(NamedTuple):
+    """What all sessions of a factory share."""
+
+    store: Any
+    serializer: Any
+    make_session_id: Callable[[], str]
+    idle_timeout: int
+    absolute_timeout: int | None
+    touch_interval: int | str
+    userid_key: str
+
+
+class SessionState:
+    """
+    What a session knows besides its data.
+
+    :param kit: what it shares with the other sessions.
+    :param listener: is told ``created()``, ``rejected(reason)``,
+        ``merged()`` and ``lost()``.
+    :param session_id: from the verified cookie; ``None`` for a new session.
+
+    :ivar ended: whether the record was deleted at the application's wish.
+    :ivar refreshed: whether the record lives longer than when it was loaded.
+    :ivar remembered: whether :meth:`remember` was called.
+    """
+
+    __slots__ = (
+        '__weakref__',
+        '_base',
+        '_created',
+        '_data',
+        '_finished',
+        '_idle_timeout',
+        '_kit',
+        '_listener',
+        '_locked',
+        '_lost',
+        '_new',
+        '_renewing',
+        '_replaced',
+        '_revision',
+        '_session_id',
+        '_shared',
+        '_touch_due',
+        '_written',
+        'ended',
+        'refreshed',
+        'remembered',
+    )
+
+    def __init__(
+        self, kit: SessionKit, listener: Any, session_id: str | None
+    ) -> None:
+        self._kit = kit
+        self._listener = listener
+        self._session_id = session_id
+        # whose record the next save deletes
+        self._replaced: str | None = None
+        self._data: Data | None = None
+        # the payload that is stored as far as we know, None without a record
+        self._base: Payload | None = None
+        self._revision = 0
+        self._created: int | None = None
+        self._new = True
+        self._idle_timeout: int | None = None
+        # the data was changed; somebody holds a mutable object of it
+        self._written = self._shared = False
+        self._touch_due = self._renewing = False
+        self._locked = self._lost = self._finished = False
+        self.ended = self.refreshed = self.remembered = False
+
+    def __del__(self) -> None:
+        if self._finished and not self._lost and self._is_unsaved():
+            log.warning(
+                'a session was changed after it had been saved, and the '
+                'change is lost: call save() after it'
+            )
+
+    @property
+    def session_id(self) -> str | None:
+        """The id under which the session is stored, ``None`` if it is not."""
+        return self._session_id
+
+    @property
+    def used(self) -> bool:
+        """Whether anybody has looked at the session."""
+        return self._data is not None
+
+    @property
+    def own_idle_timeout(self) -> int | None:
+        """What :meth:`remember` was told, in this request or earlier."""
+        return self._idle_timeout
+
+    @property
+    def created(self) -> int:
+        """Unix second of the creation, kept when the id is renewed."""
+        self._load()
+        if self._created is None:
+            self._created = int(time.time())
+        return self._created
+
+    @property
+    def new(self) -> bool:
+        """Whether the request came without a live session."""
+        self._load()
+        return self._new
+
+    def changed(self) -> None:
+        """
+        Have the session compared with what is stored.
+
+        It need not be called: changes are noticed anyway.
+        """
+        self._load()
+        self._written = True
+
+    def invalidate(self) -> None:
+        """
+        Drop data and id; what follows goes into a new, empty session.
+
+        The record is deleted when the response is ready, in the same
+        transaction that creates the new one. OWASP's session management
+        cheat sheet asks for this at log-out.
+        """
+        if self._session_id is not None:
+            self._replaced = self._session_id
+        self._session_id = self._base = self._created = None
+        self._idle_timeout = None
+        self._data = {}
+        self._new = True
+        self._written = self._shared = False
+        self._touch_due = self._renewing = self._lost = False
+
+    def renew_id(self) -> None:
+        """
+        Keep the data under a fresh id; the old one is dead from then on.
+
+        Call it whenever privileges change, at log-in above all (OWASP's
+        session management cheat sheet, "Renew the Session ID After Any
+        Privilege Level Change").
+        """
+        self._load()
+        self._renewing = self._session_id is not None
+
+    def remember(self, seconds: int | None) -> None:
+        """
+        Give this session an idle time-out of its own.
+
+        The cookie becomes persistent: the browser keeps it as long.
+
+        :param seconds: at least 1; ``None`` returns to the settings.
+        :raises ValueError: it is something else.
+        """
+        if seconds is not None and (
+            isinstance(seconds, bool)
+            or not isinstance(seconds, int)
+            or seconds < 1
+        ):
+            raise ValueError(
+                f'seconds = {seconds!r}: expected whole seconds above 0, '
+                'or None'
+            )
+        self._load()
+        self._idle_timeout = seconds
+        self._written = self.remembered = True
+
+    def save(self) -> None:
+        """
+        Save now what changed; without changes move the idle deadline if due.
+
+        It is called for you when the response is ready. Call it yourself
+        after a change that comes later than that, in a streamed body or
+        another thread. In a :meth:`locked` block the end of the block saves.
+
+        :raises pyramid_mysql_session.SessionError: nothing was stored.
+        """
+        if self._data is None or self._locked or self._lost:
+            return
+        if self._base is None:
+            self._create()
+            return
+        payload = self._changed_payload()
+        if payload is not None or self._renewing:
+            self._update(payload)
+        elif self._touch_due:
+            self._touch()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """
+        Lock the session's record for a read-modify-write.
+
+        Before the block the data is brought up to date, after it the changes
+        are saved; whoever else locks or saves the session waits meanwhile.
+        An exception in the block takes back what the block changed. A
+        session without a record needs no lock, since nobody else knows it,
+        and in an inner ``locked`` the outer lock holds.
+
+        :raises pyramid_mysql_session.LockTimeout: somebody else held the
+            lock for more than ``lock_timeout`` seconds.
+        """
+        self._load()
+        session_id = self._session_id
+        if self._locked or self._lost or session_id is None:
+            with self._undone_on_error():
+                yield
+            self.save()
+            return
+        fallback = None
+        try:
+            with self._kit.store.locked(session_id) as row:
+                self._locked = True
+                try:
+                    self._take(row.record)
+                    with self._undone_on_error():
+                        yield
+                    if self._session_id == session_id:
+                        payload = self._changed_payload()
+                        new_id = self._new_session_id()
+                        fallback = payload, row.revision, new_id
+                        if not self._save_locked(row, payload, new_id):
+                            fallback = None
+                            self._lose()
+                finally:
+                    self._locked = False
+        except StoreUnavailable as exc:
+            if fallback is None or not exc.outcome_unknown:
+                raise
+            # the revision tells whether the transaction was committed
+            self._update(*fallback)
+        else:
+            if fallback is not None:
+                self._note_saved(*fallback)
+        self.save()
+
+    def abandon(self) -> None:
+        """Save nothing of this session any more."""
+        self._lost = True
+
+    def finish(self) -> None:
+        """Say that nobody will save from now on but the application."""
+        self._finished = True
+
+    def _load(self) -> Data:
+        data = self._data
+        if data is None:
+            data = self._data = self._read()
+        return data
+
+    def _read(self) -> Data:
+        if self._session_id is None:
+            return {}
+        record = self._kit.store.load(self._session_id)
+        if record is None:
+            reason = 'unknown'
+        elif record.expires < record.now:
+            reason = 'expired'
+        else:
+            try:
+                data = self._decode(record.payload)
+            except ValueError:
+                reason = 'undecodable'
+            else:
+                self._base = record.payload
+                self._revision = record.revision
+                self._created = record.created
+                self._new = False
+                self._touch_due = self._is_touch_due(record)
+                return data
+        # an id that was not found is never used again
+        self._session_id = None
+        self._listener.rejected(reason)
+        return {}
+
+    def _decode(self, payload: Payload) -> Data:
+        data = load(self._kit.serializer, payload)
+        self._idle_timeout = data.pop(IDLE_TIMEOUT_KEY, None)
+        return data
+
+    def _encode(self) -> Payload:
+        data = self._load()
+        if IDLE_TIMEOUT_KEY in data:
+            raise PayloadNotSerializable(
+                IDLE_TIMEOUT_KEY, 'is a key that remember() uses'
+            )
+        if self._idle_timeout is not None:
+            data = {**data, IDLE_TIMEOUT_KEY: self._idle_timeout}
+        return dump(self._kit.serializer, data)
+
+    def _timeout(self) -> int:
+        return self._idle_timeout or self._kit.idle_timeout
+
+    def _userid(self) -> str | None:
+        userid = self._load().get(self._kit.userid_key)
+        if userid is None or isinstance(userid, (bool, list, dict)):
+            return None
+        return str(userid)
+
+    def _is_touch_due(self, record: Any) -> bool:
+        kit = self._kit
+        interval, idle = kit.touch_interval, self._timeout()
+        if interval == 'never':
+            return False
+        if interval == 'auto':
+            interval = idle // 10
+        deadline = record.now + idle
+        if kit.absolute_timeout is not None:
+            deadline = min(deadline, record.created + kit.absolute_timeout)
+        return bool(deadline - record.expires >= max(int(interval), 1))
+
+    def _changed_payload(self) -> Payload | None:
+        """Return the payload to store, ``None`` if an equal one is there."""
+        if not (self._written or self._shared):
+            return None
+        payload = self._encode()
+        if payload != self._base:
+            serializer = self._kit.serializer
+            if not same(
+                load(serializer, self._base or ''), load(serializer, payload)
+            ):
+                return payload
+            # a JSON column gives its text another form than ours
+            self._base = payload
+        self._written = False
+        return None
+
+    def _is_unsaved(self) -> bool:
+        try:
+            if self._base is None:
+                return bool(self._data)
+            return self._changed_payload() is not None
+        except PayloadNotSerializable:
+            return True
+
+    def _create(self) -> None:
+        kit, replaced = self._kit, self._replaced
+        if self._load():
+            payload = self._encode()
+            session_id = kit.make_session_id()
+            revision = kit.store.create(
+                session_id, payload, self._timeout(), self._userid(), replaced
+            )
+            self._note_saved(payload, revision, session_id)
+            self._listener.created()
+        elif replaced is not None:
+            kit.store.delete(replaced)
+            self.ended = True
+        self._replaced = None
+
+    def _update(
+        self,
+        payload: Payload | None,
+        attempted: int | None = None,
+        new_id: str | None = None,
+    ) -> None:
+        for attempt in range(MERGE_ATTEMPTS):
+            new_id = new_id or self._new_session_id()
+            done, stored = self._swap(payload, attempted, new_id)
+            if done:
+                return
+            if attempt and stored is not None:
+                # several at once are after this record
+                time.sleep(random.uniform(0, 0.001 * 2**attempt))
+                stored = self._kit.store.load(self._session_id)
+            self._take(stored)
+            if self._lost:
+                return
+            payload = self._changed_payload()
+            if payload is None and not self._renewing:
+                return
+            attempted = new_id = None
+        with self.locked():
+            pass
+
+    def _swap(
+        self,
+        payload: Payload | None,
+        attempted: int | None,
+        new_id: str | None,
+    ) -> tuple[bool, Any]:
+        """Save or delete; return whether it is done, and who prevented it."""
+        store, session_id = self._kit.store, self._session_id
+        if payload is not None and not self._data:
+            stored = store.delete(session_id, self._revision)
+            if stored is None:
+                self._note_deleted()
+            return stored is None, stored
+        outcome = store.save(
+            session_id,
+            payload,
+            self._revision,
+            self._timeout(),
+            self._userid(),
+            new_id,
+            attempted,
+        )
+        if outcome.revision is not None:
+            self._note_saved(payload, outcome.revision, new_id)
+            return True, None
+        return False, outcome.stored
+
+    def _save_locked(
+        self, row: Any, payload: Payload | None, new_id: str | None
+    ) -> bool:
+        if payload is not None and not self._data:
+            return bool(row.delete())
+        if payload is None and new_id is None:
+            return True
+        timeout, userid = self._timeout(), self._userid()
+        return bool(row.save(payload, timeout, userid, new_id))
+
+    def _touch(self) -> None:
+        if self._kit.store.touch(self._session_id, self._timeout()):
+            self._touch_due = False
+            self.refreshed = True
+        else:
+            self._lose()
+
+    def _take(self, record: Any) -> None:
+        """Merge what is stored now into the data, in place."""
+        if record is None or record.expires < record.now:
+            self._lose()
+            return
+        if record.revision == self._revision:
+            return
+        serializer = self._kit.serializer
+        base = load(serializer, self._base or '')
+        mine = load(serializer, self._encode())
+        try:
+            theirs = load(serializer, record.payload)
+        except ValueError:
+            # what nobody can read cannot be merged: mine is the later save
+            theirs = base
+        merged = merge(base, mine, theirs)
+        if not same(base, mine):
+            self._listener.merged()
+        self._idle_timeout = merged.pop(IDLE_TIMEOUT_KEY, None)
+        _adopt(self._load(), merged)
+        self._base = record.payload
+        self._revision = record.revision
+        self._written = True
+
+    def _new_session_id(self) -> str | None:
+        return self._kit.make_session_id() if self._renewing else None
+
+    def _note_saved(
+        self, payload: Payload | None, revision: int, new_id: str | None
+    ) -> None:
+        if payload is not None and not self._data:
+            self._note_deleted()
+            return
+        if payload is not None:
+            self._base = payload
+        if payload is not None or new_id is not None:
+            self._revision = revision
+            self.refreshed = True
+            self._touch_due = False
+        if new_id is not None:
+            self._session_id = new_id
+            self._renewing = False
+        self._written = False
+
+    def _note_deleted(self) -> None:
+        self._session_id = self._base = None
+        self._written = self._renewing = self._touch_due = False
+        self.ended = True
+
+    def _lose(self) -> None:
+        self._lost = True
+        self._session_id = None
+        self._listener.lost()
+
+    @contextmanager
+    def _undone_on_error(self) -> Iterator[None]:
+        before = copy.deepcopy(self._load()), self._idle_timeout
+        try:
+            yield
+        except BaseException:
+            data, self._idle_timeout = before
+            _adopt(self._load(), data)
+            raise
+
+
+def _adopt(mine: Any, source: Any) -> Any:
+    """
+    Make an object equal to another, in place as far as possible.
+
+    The application may hold parts of the session's data.
+    """
+    if isinstance(mine, dict) and isinstance(source, dict):
+        for key in [key for key in mine if key not in source]:
+            del mine[key]
+        for key, value in source.items():
+            mine[key] = _adopt(mine.get(key), value)
+        return mine
+    if isinstance(mine, list) and isinstance(source, list):
+        kept = list(map(_adopt, mine, source))
+        mine[:] = kept + source[len(kept) :]
+        return mine
+    return source
