@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import weakref
 from collections.abc import Mapping
-from types import SimpleNamespace
 from typing import Any
 
 from pyramid.interfaces import ISessionFactory
@@ -153,7 +152,7 @@ def session_factory_from_settings(
     )
 
 
-def _connection_pool(parsed: SimpleNamespace) -> ConnectionPool:
+def _connection_pool(parsed: settings_module.Settings) -> ConnectionPool:
     passed_in = parsed.pool is not None
     close_pool = parsed.close_pool
     options = _connect_options(parsed)
@@ -175,7 +174,7 @@ def _connection_pool(parsed: SimpleNamespace) -> ConnectionPool:
     )
 
 
-def _connect_options(parsed: SimpleNamespace) -> dict[str, Any]:
+def _connect_options(parsed: settings_module.Settings) -> dict[str, Any]:
     """Return what mysqlclient's ``connect`` takes."""
     names = (
         'host',

@@ -6,8 +6,9 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
+from .driver import Connection
 from .errors import SchemaError, StoreUnavailable
-from .pool import Connection, ConnectionPool
+from .pool import ConnectionPool
 from .schema import Table, text, text_literal
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,10 @@ class Record(NamedTuple):
     expires: int  # the last unix second of its life
     revision: int
     now: int  # unix second at which the record was read
+
+    def __repr__(self) -> str:
+        size = len(self.payload)
+        return f'<Record of {size} bytes, expires {self.expires}>'
 
 
 class StoredSession(NamedTuple):

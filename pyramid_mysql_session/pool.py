@@ -1,11 +1,10 @@
-"""Connects: the only module that imports DBUtils and the driver."""
+"""Lends connections of a DBUtils pool; no other module imports DBUtils."""
 
 from __future__ import annotations
 
 import logging
 import os
 import random
-import re
 import threading
 import time
 import weakref
@@ -13,14 +12,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
-import MySQLdb
 from dbutils.pooled_db import PooledDB, TooManyConnectionsError
-from MySQLdb.constants import CLIENT
 
 from . import driver_errors
-from .errors import PayloadTooLarge, StoreUnavailable
+from .driver import (
+    THREAD_SAFETY,
+    Connection,
+    DriverError,
+    connect,
+    error_code,
+    socket_of,
+    translate,
+)
+from .errors import StoreUnavailable
 
-Payload = str | bytes
 T = TypeVar('T')
 log = logging.getLogger(__name__)
 
@@ -28,112 +33,10 @@ log = logging.getLogger(__name__)
 DEADLOCK_ATTEMPTS = 8
 BROKEN_ATTEMPTS = 3
 
-_SESSION_SETUP = (
-    'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED',
-    # lock_wait_timeout is about metadata locks: a day or a year by default
-    "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', "
-    'innodb_lock_wait_timeout = {0}, lock_wait_timeout = {0}',
-)
-
 # held where our PooledDBs hold theirs, and across a fork: so a child never
 # inherits a lock that a thread of its parent was holding
 _pooled_lock = threading.RLock()
 _pools: weakref.WeakSet[ConnectionPool] = weakref.WeakSet()
-
-
-class Connection:
-    """
-    A connection in use; it executes each statement exactly once.
-
-    It goes past DBUtils' cursors, which execute a failed statement again,
-    and past those of the driver, whose class a passed-in pool may choose.
-    """
-
-    __slots__ = ('_driver',)
-
-    def __init__(self, driver: Any) -> None:
-        self._driver = driver
-
-    def execute(
-        self,
-        sql: str,
-        payload: Payload | None = None,
-        rest: str = '',
-        limit: int | None = None,
-    ) -> int:
-        """
-        Execute a statement that returns no rows.
-
-        :param payload: a value that comes between ``sql`` and ``rest``.
-        :param limit: the server's ``max_allowed_packet``, if that is known.
-        :returns: the number of rows that it found; for an UPDATE through a
-            passed-in pool perhaps only those that it changed.
-        :raises pyramid_mysql_session.PayloadTooLarge: nothing was sent.
-        """
-        driver = self._driver
-        statement = sql.encode(driver.encoding)
-        if payload is not None:
-            statement = b'%b%b%b' % (
-                statement,
-                self._literal(payload),
-                rest.encode(driver.encoding),
-            )
-            # MySQL answers a larger one by hanging up
-            if limit is not None and len(statement) >= limit:
-                raise PayloadTooLarge(
-                    'The statement that stores the session',
-                    len(statement),
-                    limit,
-                    'Raise max_allowed_packet of the server or keep less '
-                    'in the session.',
-                )
-        driver.query(statement)
-        driver.store_result()
-        rows: int = driver.affected_rows()
-        return rows
-
-    def insert(
-        self, sql: str, payload: Payload, rest: str, limit: int
-    ) -> bool:
-        """Execute an INSERT; ``False`` when the key exists already."""
-        try:
-            self.execute(sql, payload, rest, limit)
-        except MySQLdb.IntegrityError as exc:
-            if error_code(exc) != driver_errors.DUPLICATE_KEY:
-                raise
-            return False
-        return True
-
-    def fetch(self, sql: str) -> tuple[tuple[Any, ...], ...]:
-        """Execute a statement and return its rows."""
-        driver = self._driver
-        driver.query(sql.encode(driver.encoding))
-        rows: tuple[tuple[Any, ...], ...] = driver.store_result().fetch_row(0)
-        return rows
-
-    def _literal(self, payload: Payload) -> bytes:
-        # hexadecimal is right in every sql_mode and character set
-        if isinstance(payload, bytes):
-            return b"x'%b'" % payload.hex().encode('ascii')
-        if payload.isascii():
-            quoted: bytes = self._driver.string_literal(payload)
-            return quoted
-        return b"_utf8mb4 x'%b'" % payload.encode().hex().encode('ascii')
-
-    @property
-    def character_set(self) -> str:
-        """The character set in which results arrive."""
-        name: str = self._driver.character_set_name()
-        return name
-
-    @property
-    def skips_locked(self) -> bool:
-        """Whether the server knows SKIP LOCKED (MySQL 8.0, MariaDB 10.6)."""
-        info = self._driver.get_server_info()
-        found = re.search(r'(\d+)\.(\d+)\.\d+-MariaDB', info)
-        if found:
-            return tuple(map(int, found.groups())) >= (10, 6)
-        return int(info.split('.')[0]) >= 8
 
 
 class ConnectionPool:
@@ -227,9 +130,9 @@ class ConnectionPool:
             try:
                 yield connection, result
                 connection.execute('COMMIT')
-            except MySQLdb.Error as exc:
+            except DriverError as exc:
                 self._recover(lease)
-                raise driver_errors.translate(error_code(exc)) from exc
+                raise translate(exc) from exc
             except BaseException:
                 self._recover(lease)
                 raise
@@ -270,8 +173,8 @@ class ConnectionPool:
                 'The passed-in pool has no free connection',
                 'Raise its maxconnections, or build it with blocking=True.',
             ) from exc
-        except MySQLdb.Error as exc:
-            raise driver_errors.translate(error_code(exc)) from exc
+        except DriverError as exc:
+            raise translate(exc) from exc
 
     def _take_back(self, lease: _Lease) -> None:
         if lease.gate is None:
@@ -288,7 +191,7 @@ class ConnectionPool:
         if isinstance(driver, _Deferred):
             driver = driver.driver()
         if driver not in self._sockets:
-            self._sockets[driver] = _socket_of(driver)
+            self._sockets[driver] = socket_of(driver)
         return driver
 
     def _attempt(
@@ -314,7 +217,7 @@ class ConnectionPool:
                 if implicit and not in_transaction:
                     driver.commit()
                 return result
-            except MySQLdb.Error as exc:
+            except DriverError as exc:
                 code = error_code(exc)
                 self._recover(lease)
                 now = time.monotonic()
@@ -333,14 +236,14 @@ class ConnectionPool:
                         and now - began < self._lock_timeout
                     )
                 if not again:
-                    raise driver_errors.translate(code) from exc
+                    raise translate(exc) from exc
                 log.debug('trying again after MySQL error %d', code)
             if deadlocks:
                 time.sleep(random.uniform(0, 0.002 * 2**deadlocks))
 
     def _recover(self, lease: _Lease) -> None:
         # DBUtils replaces a connection whose rollback fails
-        with suppress(MySQLdb.Error):
+        with suppress(DriverError):
             lease.pooled.rollback()
 
     def _close_idle(self) -> None:
@@ -388,7 +291,7 @@ class _Deferred:
     slow connect would stop every other thread. This one takes no time.
     """
 
-    threadsafety = MySQLdb.threadsafety
+    threadsafety = THREAD_SAFETY
 
     def __init__(self, connect: Callable[[], Any]) -> None:
         self._connect = connect
@@ -423,44 +326,15 @@ def make_pooled(
     :param lock_timeout: seconds that a statement waits for a lock.
     """
 
-    def connect() -> Any:
-        flags = options.get('client_flag', 0) | CLIENT.FOUND_ROWS
-        driver = MySQLdb.connect(
-            **{**options, 'client_flag': flags, 'autocommit': True}
-        )
-        try:
-            for statement in _SESSION_SETUP:
-                driver.query(statement.format(lock_timeout))
-                driver.store_result()
-        except BaseException:
-            driver.close()
-            raise
-        log.debug('connected to MySQL')
-        return driver
-
     return PooledDB(
-        lambda: _Deferred(connect),
+        lambda: _Deferred(lambda: connect(options, lock_timeout)),
         maxcached=limit,
         maxconnections=limit,
         reset=False,
         ping=0,
-        failures=(MySQLdb.Error,),
+        failures=(DriverError,),
         isfatal=lambda exc: error_code(exc) in driver_errors.BROKEN,
     )
-
-
-def error_code(exc: BaseException) -> int | None:
-    """Return the number of a driver's error, ``None`` without one."""
-    code = exc.args[0] if exc.args else None
-    return code if isinstance(code, int) else None
-
-
-def _socket_of(driver: Any) -> tuple[int, int]:
-    try:
-        descriptor = driver.fileno()
-        return descriptor, os.fstat(descriptor).st_ino
-    except OSError:
-        return -1, -1
 
 
 def _before_fork() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from .driver import Connection
 from .errors import SchemaError
-from .pool import Connection
 
 #: The columns in the order of the table; the keys are their default names.
 DEFAULT_COLUMNS = (

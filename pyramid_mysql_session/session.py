@@ -17,7 +17,7 @@ from pyramid.interfaces import ISession
 from zope.interface import implementer
 
 from .merge import FLASH_PREFIX
-from .state import SessionState
+from .saving import SavedState
 
 #: Pyramid keeps its CSRF token under this key.
 CSRF_KEY = '_csrft_'
@@ -27,7 +27,7 @@ _IMMUTABLE = frozenset({str, int, float, bool, bytes, type(None)})
 
 
 @implementer(ISession)
-class MySQLSession(SessionState, MutableMapping[str, Any]):
+class MySQLSession(SavedState, MutableMapping[str, Any]):
     """
     The session of one request.
 

@@ -1,4 +1,4 @@
-"""Knows the settings: names, converters, defaults, documentation."""
+"""Knows the settings: names, defaults, rules, documentation."""
 
 from __future__ import annotations
 
@@ -7,10 +7,19 @@ from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from pyramid.path import DottedNameResolver
-
+from .converters import (
+    boolean,
+    either,
+    identifier,
+    one_of,
+    pool,
+    secrets,
+    serializer,
+    table_name,
+    text,
+    whole,
+)
 from .errors import SettingsError
-from .serializers import JSONSerializer
 
 PREFIX = 'mysql_session.'
 REQUIRED: Any = object()
@@ -24,163 +33,6 @@ class Setting(NamedTuple):
     default: Any  # REQUIRED where there is none
     doc: str  # one sentence that opens with the unit or the kind
     hidden: bool = False  # True: no message or log shows the value
-
-
-def text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError('text')
-    return value
-
-
-def secrets(value: Any) -> tuple[str, ...]:
-    words = value.split() if isinstance(value, str) else value
-    if (
-        not isinstance(words, (list, tuple))
-        or not words
-        or not all(isinstance(word, str) and word for word in words)
-    ):
-        raise ValueError(
-            'one or more secrets separated by white space, such as the '
-            'output of python -c "import secrets; '
-            'print(secrets.token_urlsafe(48))"'
-        )
-    return tuple(words)
-
-
-def boolean(value: Any) -> bool:
-    # pyramid.settings.asbool takes every word that it does not know as false
-    words = {
-        **dict.fromkeys(('true', 'yes', 'on', '1'), True),
-        **dict.fromkeys(('false', 'no', 'off', '0'), False),
-    }
-    word = str(value).strip().lower()
-    if word not in words:
-        raise ValueError('true or false')
-    return words[word]
-
-
-def whole(
-    what: str, least: int, most: int | None, example: int
-) -> Callable[[Any], int]:
-    limits = f'from {least} to {most}' if most else f'of {least} or more'
-    expected = f'{what} {limits}, such as {example}'
-
-    def convert(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, (int, str)):
-            raise ValueError(expected)
-        try:
-            number = int(value)
-        except ValueError:
-            raise ValueError(expected) from None
-        if number < least or (most is not None and number > most):
-            raise ValueError(expected)
-        return number
-
-    return convert
-
-
-def either(words: Mapping[str, Any], convert: Callable[[Any], Any]) -> Any:
-    """Accept one of some words, in any case, besides what convert does."""
-
-    def converter(value: Any) -> Any:
-        if value is None and None in words.values():
-            return None
-        word = value.strip().lower() if isinstance(value, str) else value
-        if isinstance(word, str) and word in words:
-            return words[word]
-        try:
-            return convert(value)
-        except ValueError as exc:
-            raise ValueError(f'{exc}, or {" or ".join(words)}') from None
-
-    return converter
-
-
-def one_of(*words: str) -> Callable[[Any], str]:
-    known = {word.lower(): word for word in words}
-
-    def convert(value: Any) -> str:
-        try:
-            return known[str(value).strip().lower()]
-        except KeyError:
-            raise ValueError(f'one of {", ".join(words)}') from None
-
-    return convert
-
-
-def identifier(value: Any) -> str:
-    """Accept what MySQL takes as a quoted name (manual section 11.2)."""
-    if (
-        not isinstance(value, str)
-        or not 1 <= len(value) <= 64
-        or '\0' in value
-        or value.endswith(' ')
-        or any(ord(character) > 0xFFFF for character in value)
-    ):
-        raise ValueError(
-            'a name of 1 to 64 characters, none of them NUL or outside the '
-            'basic multilingual plane, that does not end with a space'
-        )
-    return value
-
-
-def table_name(value: Any) -> tuple[str | None, str]:
-    """Split ``name``, ``schema.name`` or the same in back-ticks."""
-    parts = text(value).split('.')
-    if len(parts) > 2:
-        parts = [part.strip('`') for part in value.split('`.`')]
-    names = [
-        part[1:-1].replace('``', '`')
-        if len(part) > 2 and part[0] == part[-1] == '`'
-        else part
-        for part in parts
-    ]
-    if len(names) > 2:
-        raise ValueError('name or schema.name')
-    for name in names:
-        identifier(name)
-    return (names[0] if len(names) == 2 else None), names[-1]
-
-
-def serializer(value: Any) -> Any:
-    """Resolve a serializer and see that it can do its one job."""
-    expected = (
-        'json, or the dotted name of an object or class with dumps and loads'
-    )
-    if value == 'json':
-        return JSONSerializer()
-    found = _resolve(value, expected)
-    if isinstance(found, type):
-        found = found()
-    if not (hasattr(found, 'dumps') and hasattr(found, 'loads')):
-        raise ValueError(expected)
-    payload = found.dumps({})
-    if not isinstance(payload, (str, bytes)) or found.loads(payload) != {}:
-        raise ValueError(expected)
-    return found
-
-
-def pool(value: Any) -> Any:
-    """Resolve a pool, or what makes one."""
-    expected = (
-        'a DBUtils PooledDB, or the dotted name of one or of a callable '
-        'that returns one'
-    )
-    found = _resolve(value, expected)
-    if not hasattr(found, 'dedicated_connection') and callable(found):
-        found = found()
-    if not hasattr(found, 'dedicated_connection'):
-        raise ValueError(expected)
-    return found
-
-
-def _resolve(value: Any, expected: str) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        return DottedNameResolver().resolve(value)
-    except (ImportError, AttributeError, ValueError) as exc:
-        raise ValueError(f'{expected} ({exc})') from exc
 
 
 above_zero = whole('whole seconds', 1, None, 30)
@@ -429,7 +281,7 @@ SETTINGS = (
 )
 
 
-def _names(settings: SimpleNamespace) -> str | None:
+def _names(settings: Settings) -> str | None:
     if settings.pool is None and settings.read_default_file is None:
         missing = [
             PREFIX + name
@@ -444,7 +296,7 @@ def _names(settings: SimpleNamespace) -> str | None:
     return None
 
 
-def _deadlines(settings: SimpleNamespace) -> str | None:
+def _deadlines(settings: Settings) -> str | None:
     absolute = settings.absolute_timeout
     if absolute is not None and settings.idle_timeout > absolute:
         return (
@@ -454,7 +306,7 @@ def _deadlines(settings: SimpleNamespace) -> str | None:
     return None
 
 
-def _same_site(settings: SimpleNamespace) -> str | None:
+def _same_site(settings: Settings) -> str | None:
     # browsers drop such a cookie (RFC 6265bis section 5.6)
     if (
         settings.cookie_samesite == 'None'
@@ -467,7 +319,7 @@ def _same_site(settings: SimpleNamespace) -> str | None:
     return None
 
 
-def _cookie_prefix(settings: SimpleNamespace) -> str | None:
+def _cookie_prefix(settings: Settings) -> str | None:
     # RFC 6265bis section 4.1.3: browsers drop a cookie that does not comply
     name = settings.cookie_name.lower()
     if name.startswith(('__host-', '__secure-')):
@@ -487,7 +339,7 @@ def _cookie_prefix(settings: SimpleNamespace) -> str | None:
     return None
 
 
-def _cookie_name(settings: SimpleNamespace) -> str | None:
+def _cookie_name(settings: Settings) -> str | None:
     # the characters of a token, RFC 9110 section 5.6.2
     special = "!#$%&'*+-.^_`|~"
     if settings.cookie_name.startswith('$') or not all(
@@ -501,7 +353,7 @@ def _cookie_name(settings: SimpleNamespace) -> str | None:
     return None
 
 
-def _column_names(settings: SimpleNamespace) -> str | None:
+def _column_names(settings: Settings) -> str | None:
     names = [
         value.lower()
         for name, value in vars(settings).items()
@@ -516,7 +368,7 @@ def _column_names(settings: SimpleNamespace) -> str | None:
     return None
 
 
-def _client_certificate(settings: SimpleNamespace) -> str | None:
+def _client_certificate(settings: Settings) -> str | None:
     if (settings.ssl_cert is None) != (settings.ssl_key is None):
         return f'{PREFIX}ssl_cert and {PREFIX}ssl_key: expected both or none'
     return None
@@ -534,9 +386,20 @@ CHECKS = (
 )
 
 
-def parse(
-    settings: Mapping[str, Any], pool: Any | None = None
-) -> SimpleNamespace:
+class Settings(SimpleNamespace):
+    """The value of each of :data:`SETTINGS`, by its name."""
+
+    def __repr__(self) -> str:
+        hidden = {setting.name for setting in SETTINGS if setting.hidden}
+        shown = ', '.join(
+            f'{name}={value!r}'
+            for name, value in vars(self).items()
+            if name not in hidden
+        )
+        return f'Settings({shown})'
+
+
+def parse(settings: Mapping[str, Any], pool: Any | None = None) -> Settings:
     """
     Read the settings that begin with :data:`PREFIX`.
 
@@ -556,7 +419,7 @@ def parse(
     if pool is not None:
         given['pool'] = pool
     problems = [_unknown(name) for name in _unknown_names(given)]
-    parsed = SimpleNamespace()
+    parsed = Settings()
     for setting in SETTINGS:
         value = given.get(setting.name)
         if value is None or (isinstance(value, str) and not value.strip()):

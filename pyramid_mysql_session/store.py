@@ -9,6 +9,7 @@ from typing import NamedTuple
 from zope.interface import implementer
 
 from . import revisions
+from .driver import Connection
 from .errors import (
     PayloadNotSerializable,
     PayloadTooLarge,
@@ -16,7 +17,6 @@ from .errors import (
 )
 from .interfaces import IMySQLSessionStore
 from .maintenance import Payload, Record, SessionTable
-from .pool import Connection
 from .schema import text_literal
 
 _USERID_LIMIT = 255

@@ -1,0 +1,165 @@
+"""Talks to mysqlclient, the driver; no other module imports it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from typing import Any
+
+import MySQLdb
+from MySQLdb.constants import CLIENT
+
+from . import driver_errors
+from .errors import PayloadTooLarge, SessionError
+
+Payload = str | bytes
+log = logging.getLogger(__name__)
+
+#: What the driver raises.
+DriverError = MySQLdb.Error
+THREAD_SAFETY = MySQLdb.threadsafety
+
+_SESSION_SETUP = (
+    'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED',
+    # lock_wait_timeout is about metadata locks: a day or a year by default
+    "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', "
+    'innodb_lock_wait_timeout = {0}, lock_wait_timeout = {0}',
+)
+
+
+class Connection:
+    """
+    A connection in use; it executes each statement exactly once.
+
+    It goes past DBUtils' cursors, which execute a failed statement again,
+    and past those of the driver, whose class a passed-in pool may choose.
+    """
+
+    __slots__ = ('_driver',)
+
+    def __init__(self, driver: Any) -> None:
+        self._driver = driver
+
+    def execute(
+        self,
+        sql: str,
+        payload: Payload | None = None,
+        rest: str = '',
+        limit: int | None = None,
+    ) -> int:
+        """
+        Execute a statement that returns no rows.
+
+        :param payload: a value that comes between ``sql`` and ``rest``.
+        :param limit: the server's ``max_allowed_packet``, if that is known.
+        :returns: the number of rows that it found; for an UPDATE through a
+            passed-in pool perhaps only those that it changed.
+        :raises pyramid_mysql_session.PayloadTooLarge: nothing was sent.
+        """
+        driver = self._driver
+        statement = sql.encode(driver.encoding)
+        if payload is not None:
+            statement = b'%b%b%b' % (
+                statement,
+                self._literal(payload),
+                rest.encode(driver.encoding),
+            )
+            # MySQL answers a larger one by hanging up
+            if limit is not None and len(statement) >= limit:
+                raise PayloadTooLarge(
+                    'The statement that stores the session',
+                    len(statement),
+                    limit,
+                    'Raise max_allowed_packet of the server or keep less '
+                    'in the session.',
+                )
+        driver.query(statement)
+        driver.store_result()
+        rows: int = driver.affected_rows()
+        return rows
+
+    def insert(
+        self, sql: str, payload: Payload, rest: str, limit: int
+    ) -> bool:
+        """Execute an INSERT; ``False`` when the key exists already."""
+        try:
+            self.execute(sql, payload, rest, limit)
+        except MySQLdb.IntegrityError as exc:
+            if error_code(exc) != driver_errors.DUPLICATE_KEY:
+                raise
+            return False
+        return True
+
+    def fetch(self, sql: str) -> tuple[tuple[Any, ...], ...]:
+        """Execute a statement and return its rows."""
+        driver = self._driver
+        driver.query(sql.encode(driver.encoding))
+        rows: tuple[tuple[Any, ...], ...] = driver.store_result().fetch_row(0)
+        return rows
+
+    def _literal(self, payload: Payload) -> bytes:
+        # hexadecimal is right in every sql_mode and character set
+        if isinstance(payload, bytes):
+            return b"x'%b'" % payload.hex().encode('ascii')
+        if payload.isascii():
+            quoted: bytes = self._driver.string_literal(payload)
+            return quoted
+        return b"_utf8mb4 x'%b'" % payload.encode().hex().encode('ascii')
+
+    @property
+    def character_set(self) -> str:
+        """The character set in which results arrive."""
+        name: str = self._driver.character_set_name()
+        return name
+
+    @property
+    def skips_locked(self) -> bool:
+        """Whether the server knows SKIP LOCKED (MySQL 8.0, MariaDB 10.6)."""
+        info = self._driver.get_server_info()
+        found = re.search(r'(\d+)\.(\d+)\.\d+-MariaDB', info)
+        if found:
+            return tuple(map(int, found.groups())) >= (10, 6)
+        return int(info.split('.')[0]) >= 8
+
+
+def connect(options: dict[str, Any], lock_timeout: int) -> Any:
+    """
+    Make a driver connection that is as this package wants it.
+
+    :param options: what mysqlclient's ``connect`` takes.
+    :param lock_timeout: seconds that a statement waits for a lock.
+    """
+    flags = options.get('client_flag', 0) | CLIENT.FOUND_ROWS
+    driver = MySQLdb.connect(
+        **{**options, 'client_flag': flags, 'autocommit': True}
+    )
+    try:
+        for statement in _SESSION_SETUP:
+            driver.query(statement.format(lock_timeout))
+            driver.store_result()
+    except BaseException:
+        driver.close()
+        raise
+    log.debug('connected to MySQL')
+    return driver
+
+
+def error_code(exc: BaseException) -> int | None:
+    """Return the number of a driver's error, ``None`` without one."""
+    code = exc.args[0] if exc.args else None
+    return code if isinstance(code, int) else None
+
+
+def translate(exc: BaseException) -> SessionError:
+    """Return the exception of ours that says what a driver's error means."""
+    return driver_errors.translate(error_code(exc))
+
+
+def socket_of(driver: Any) -> tuple[int, int]:
+    """Return file descriptor and inode of a connection's socket."""
+    try:
+        descriptor = driver.fileno()
+        return descriptor, os.fstat(descriptor).st_ino
+    except OSError:
+        return -1, -1
