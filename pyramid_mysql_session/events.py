@@ -1,6 +1,7 @@
 """What subscribers receive through the registry.
 
-No event holds a session id; ``request.session`` leads to the data.
+No event holds a session id; ``request.session`` leads to the data. The
+request is ``None`` when its response was on its way already.
 """
 
 from __future__ import annotations

@@ -52,6 +52,7 @@ class Exchange:
         '_label',
         '_on_use',
         '_policy',
+        '_registry',
         '_reissue',
         '_request',
         '_response',
@@ -67,6 +68,7 @@ class Exchange:
     ) -> None:
         self._policy = policy
         self._request = request
+        self._registry = request.registry
         self._response: Any = None
         self._deferred = False
         self._on_use = on_use
@@ -100,7 +102,7 @@ class Exchange:
         self._notify(events.SessionLost(self._request))
 
     def _notify(self, event: Any) -> None:
-        self._request.registry.notify(event)
+        self._registry.notify(event)
 
     # what the request and the router tell
 
@@ -138,7 +140,7 @@ class Exchange:
         if self._response is None:
             # nobody handled the exception, there is no response
             session.abandon()
-        elif self._deferred or request.registry.has_listeners:
+        elif self._deferred or self._registry.has_listeners:
             # a later callback or a subscriber may have changed the session
             self._save()
         session.finish()
@@ -215,9 +217,10 @@ class Exchange:
 
 
 def _vary_on_cookie(response: Any) -> None:
-    # RFC 9110 section 12.5.5
-    vary = response.headers.get('Vary')
-    if vary is None:
-        response.headers['Vary'] = 'Cookie'
-    elif '*' not in vary and 'cookie' not in vary.lower():
-        response.headers['Vary'] = f'{vary}, Cookie'
+    # RFC 9110 section 12.5.5; several Vary lines count as one
+    for name, text in response.headerlist:
+        if name.lower() == 'vary' and (
+            '*' in text or 'cookie' in text.lower()
+        ):
+            return
+    response.headerlist.append(('Vary', 'Cookie'))

@@ -6,6 +6,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 
 from webob.cookies import SignedSerializer
 
@@ -14,6 +15,8 @@ SESSION_ID_LENGTH = 51
 
 _SALT = 'pyramid_mysql_session.'
 _HASH = 'sha512'
+# how many verified cookies a process keeps in memory
+_REMEMBERED = 1024
 # SignedSerializer writes base64url without padding of signature and id
 _COOKIE_LENGTH = -(
     -(hashlib.new(_HASH).digest_size + SESSION_ID_LENGTH) * 4 // 3
@@ -67,6 +70,10 @@ class CookieSigner:
     """
     Turns session ids into cookie values and back.
 
+    ``verify(value)`` returns the session id of a cookie value, and whether
+    an older secret than the first signed it, so that the cookie should be
+    issued anew. It raises ``ValueError`` when none of the secrets did.
+
     :param signing_secrets: at least one; the first signs, all verify.
     """
 
@@ -75,20 +82,15 @@ class CookieSigner:
             SignedSerializer(secret, _SALT, _HASH, serializer=_AsciiText())
             for secret in signing_secrets
         ]
+        # a page's requests all bring the same cookie within a moment
+        self.verify = lru_cache(_REMEMBERED)(self._verify)
 
     def sign(self, session_id: str) -> str:
         """Return the cookie value that carries the session id."""
         value: bytes = self._signers[0].dumps(session_id)
         return value.decode('ascii')
 
-    def verify(self, value: str) -> tuple[str, bool]:
-        """
-        Return the session id of a cookie value.
-
-        :returns: the id, and whether an older secret than the first signed
-            it, so that the cookie should be issued anew.
-        :raises ValueError: the value was not made by any of the secrets.
-        """
+    def _verify(self, value: str) -> tuple[str, bool]:
         if len(value) == _COOKIE_LENGTH:
             for signer in self._signers:
                 try:

@@ -238,6 +238,10 @@ class ConnectionPool:
                 if not again:
                     raise translate(exc) from exc
                 log.debug('trying again after MySQL error %d', code)
+            except BaseException:
+                # neither an open transaction nor half an answer may stay
+                self._recover(lease)
+                raise
             if deadlocks:
                 time.sleep(random.uniform(0, 0.002 * 2**deadlocks))
 

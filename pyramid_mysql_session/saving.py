@@ -9,12 +9,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .errors import StoreUnavailable
+from .errors import SessionError, StoreUnavailable
 from .serializers import Payload
 from .state import SessionState, adopt
 
 #: How often a save merges before it locks the row.
 MERGE_ATTEMPTS = 5
+
+# what an exception in a locked block takes back besides the data
+_UNDONE = (
+    '_session_id',
+    '_replaced',
+    '_base',
+    '_created',
+    '_new',
+    '_idle_timeout',
+    '_renewing',
+)
 
 
 class SavedState(SessionState):
@@ -34,6 +45,14 @@ class SavedState(SessionState):
         """
         if self._data is None or self._locked or self._lost:
             return
+        if self._finished and (
+            self._renewing or (self._base is None and self._data)
+        ):
+            raise SessionError(
+                'The response is on its way: the browser cannot learn the id '
+                'of a new session any more. Create or renew a session before '
+                'the response is returned.'
+            )
         if self._base is None:
             self._create()
             return
@@ -202,10 +221,12 @@ class SavedState(SessionState):
 
     @contextmanager
     def _undone_on_error(self) -> Iterator[None]:
-        before = copy.deepcopy(self._load()), self._idle_timeout
+        data = copy.deepcopy(self._load())
+        before = {name: getattr(self, name) for name in _UNDONE}
         try:
             yield
         except BaseException:
-            data, self._idle_timeout = before
             adopt(self._load(), data)
+            for name, value in before.items():
+                setattr(self, name, value)
             raise

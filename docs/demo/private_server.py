@@ -1,0 +1,399 @@
+"""
+Start a private MariaDB or MySQL server, for the demo and for the tests.
+
+Only the standard library is needed. The server listens on a socket in a
+temporary folder and on 127.0.0.1; ``root`` has no password. It reads no option
+file and ends with the process that started it, however that one ends.
+
+As a script it runs one in the foreground, or for as long as a command runs::
+
+    python private_server.py --dir DIR [-- COMMAND ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import atexit
+import contextlib
+import fcntl
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, NoReturn, cast
+
+OPTIONS = {
+    'bind_address': '127.0.0.1',
+    'innodb_buffer_pool_size': '64M',
+    # halves the start-up time of MySQL; MariaDB has both off by itself
+    'performance_schema': 'OFF',
+    'skip_log_bin': '',
+    # unknown to MariaDB, which passes over a "loose" option
+    'loose_mysqlx': 'OFF',
+}
+GUARD = Path(__file__).with_name('guard.py')
+START_TIMEOUT = 60
+STOP_TIMEOUT = 60
+
+
+class ServerError(RuntimeError):
+    """A server could not be found, started or stopped."""
+
+
+def server_version(mysqld: str) -> tuple[str, str]:
+    """
+    Ask a server program what it is.
+
+    :returns: the kind, ``'mariadb'`` or ``'mysql'``, and the version.
+    :raises ServerError: the program does not run, or is no such server.
+    """
+    try:
+        answer = subprocess.run(
+            [mysqld, '--no-defaults', '--version'],
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+    except (OSError, subprocess.CalledProcessError) as exc:
+        raise ServerError(f'{mysqld} --version failed: {exc}') from exc
+    found = re.search(r'Ver (\d\S+)', answer)
+    if not found:
+        raise ServerError(f'{mysqld} is no database server: {answer.strip()}')
+    return 'mariadb' if 'MariaDB' in answer else 'mysql', found[1]
+
+
+def find_servers() -> dict[str, str]:
+    """
+    Find the server programs of this machine.
+
+    Looked at, in this order: the one that the environment variable ``MYSQLD``
+    names, ``mariadbd`` and ``mysqld`` on the ``PATH`` and where Debian keeps
+    them, and ``~/.cache/mysql-server/bin/mysqld``.
+
+    :returns: kind -> path, at most one program a kind.
+    :raises ServerError: the program that ``MYSQLD`` names does not run.
+    """
+    path = os.environ.get('PATH', os.defpath) + ':/usr/local/sbin:/usr/sbin'
+    candidates = [
+        os.environ.get('MYSQLD'),
+        shutil.which('mariadbd', path=path),
+        shutil.which('mysqld', path=path),
+        shutil.which(os.path.expanduser('~/.cache/mysql-server/bin/mysqld')),
+    ]
+    servers: dict[str, str] = {}
+    for mysqld in filter(None, candidates):
+        servers.setdefault(server_version(mysqld)[0], mysqld)
+    return servers
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 on which nothing listens."""
+    while True:
+        # below the range that the kernel gives to clients, which could
+        # otherwise take the port before the server does
+        port = random.randrange(20000, 30000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(('127.0.0.1', port))
+            return port
+
+
+class PrivateServer:
+    """
+    A MariaDB or MySQL server of our own.
+
+    :param kind: ``'mariadb'`` or ``'mysql'``; whichever is there by default.
+    :param folder: keeps the data; a temporary folder by default.
+    :param mysqld: path of the server program; searched for by default.
+    :param options: server options by name, added to :data:`OPTIONS`.
+    :param template: data folder to copy instead of making a new one.
+    :raises ServerError: there is no such server on this machine.
+    """
+
+    host = '127.0.0.1'
+    user = 'root'
+    password = ''
+
+    def __init__(
+        self,
+        kind: str | None = None,
+        folder: str | os.PathLike[str] | None = None,
+        mysqld: str | None = None,
+        options: Mapping[str, object] | None = None,
+        template: Path | None = None,
+    ) -> None:
+        if mysqld is None:
+            servers = find_servers()
+            mysqld = servers.get(kind or next(iter(servers), ''))
+            if mysqld is None:
+                raise ServerError(
+                    f'no {kind or "MariaDB or MySQL"} server found: install '
+                    'one, or name its mysqld in the variable MYSQLD'
+                )
+        self.mysqld = mysqld
+        self.kind, self.version = server_version(mysqld)
+        self.options = OPTIONS | dict(options or {})
+        self.template = template
+        self.port = free_port()
+        self.pid = 0
+        self._guard: subprocess.Popen[bytes] | None = None
+        self._owner = os.getpid()
+        # short: the path of a socket holds 107 bytes at most
+        self._temporary = Path(tempfile.mkdtemp(prefix='private-server-'))
+        atexit.register(self.close)
+        self.socket = str(self._temporary / 'socket')
+        self.folder = Path(folder).resolve() if folder else self._temporary
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.data = self.folder / self.kind
+        self.log = self.folder / 'server.log'
+        self._lock = (self.folder / 'lock').open('w')
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            self.close()
+            raise ServerError(f'{folder} is in use by another server') from exc
+
+    def __enter__(self) -> PrivateServer:
+        self.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    @property
+    def running(self) -> bool:
+        """Whether the server's process is there."""
+        return self._guard is not None and self._guard.poll() is None
+
+    def start(self) -> None:
+        """
+        Start the server and wait until it accepts connections.
+
+        The first start makes the data folder.
+
+        :raises ServerError: it ended or was not ready within 60 seconds; the
+            message holds the last lines of its log.
+        """
+        if self.running:
+            return
+        self.make_data()
+        options = self.options | {'socket': self.socket, 'port': self.port}
+        if os.geteuid() == 0:
+            options['user'] = 'root'
+        self._guard = self._run(
+            self.mysqld,
+            '--no-defaults',
+            f'--datadir={self.data}',
+            *(
+                f'--{k}={v}' if v != '' else f'--{k}'
+                for k, v in options.items()
+            ),
+        )
+        deadline = time.monotonic() + START_TIMEOUT
+        while not self._accepts():
+            if not self.running:
+                self._fail('ended instead of accepting connections')
+            if time.monotonic() > deadline:
+                self.kill()
+                self._fail(f'accepts no connection after {START_TIMEOUT} s')
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """
+        Shut the server down in good order.
+
+        :raises ServerError: it took more than 60 seconds and was killed.
+        """
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the server as a crash would, with SIGKILL."""
+        self._end(signal.SIGQUIT)
+
+    def restart(self) -> None:
+        """Stop the server and start it again on the same data and port."""
+        self.stop()
+        self.start()
+
+    def pause(self) -> None:
+        """Let the server hang: it keeps its connections, but says nothing."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a paused server go on."""
+        self._signal(signal.SIGCONT)
+
+    def close(self) -> None:
+        """End the server and remove what is temporary; may run twice."""
+        # a forked child must not end its parent's server
+        if os.getpid() != self._owner:
+            return
+        atexit.unregister(self.close)
+        if self.folder == self._temporary:
+            # nobody will read its data again
+            self.kill()
+        else:
+            self.stop()
+        self._lock.close()
+        shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def facts(self) -> dict[str, str]:
+        """Return the environment variables that say how to connect."""
+        return {
+            'DB_SOCKET': self.socket,
+            'DB_HOST': self.host,
+            'DB_PORT': str(self.port),
+            'DB_USER': self.user,
+            'DB_PASS': self.password,
+        }
+
+    def make_data(self) -> Path:
+        """
+        Make the data folder if it is missing; the server is not started.
+
+        :returns: the data folder, which may serve as another's template.
+        :raises ServerError: the server's own tool could not make it.
+        """
+        if self.data.exists():
+            return self.data
+        # renamed when complete, so that an interrupted attempt is not taken
+        # for a data folder
+        draft = self.data.with_suffix('.draft')
+        shutil.rmtree(draft, ignore_errors=True)
+        if self.template:
+            shutil.copytree(self.template, draft)
+        elif self._run(*self._data_command(draft)).wait() != 0:
+            self._fail('could not make its data folder')
+        draft.rename(self.data)
+        return self.data
+
+    def _data_command(self, folder: Path) -> list[str]:
+        if self.kind == 'mariadb':
+            # without --user, with which this script changes the owner of
+            # files of the system's own server
+            return [
+                self._tool('mariadb-install-db', 'mysql_install_db'),
+                '--no-defaults',
+                f'--datadir={folder}',
+                '--auth-root-authentication-method=normal',
+                '--skip-name-resolve',
+                '--skip-test-db',
+            ]
+        as_root = ['--user=root'] if os.geteuid() == 0 else []
+        initialize = ['--initialize-insecure', f'--datadir={folder}']
+        return [self.mysqld, '--no-defaults', *initialize, *as_root]
+
+    def _tool(self, *names: str) -> str:
+        home = Path(self.mysqld).resolve().parent
+        folders = [home, home.parent / 'bin', home.parent / 'scripts']
+        path = os.pathsep.join(map(str, folders))
+        for name in names:
+            found = shutil.which(name, path=path) or shutil.which(name)
+            if found:
+                return found
+        raise ServerError(f'{self.mysqld} comes without {names[0]}')
+
+    def _run(self, *command: str) -> subprocess.Popen[bytes]:
+        """Start a command under guard.py, which ends it when we die."""
+        guard = [sys.executable, '-IS', str(GUARD), str(os.getpid())]
+        with self.log.open('ab') as log:
+            self._log_start = log.tell()
+            process = subprocess.Popen(
+                [*guard, str(self._temporary), *command],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                # out of reach of Ctrl-C in a terminal
+                start_new_session=True,
+            )
+        with cast(IO[bytes], process.stdout) as answer:
+            self.pid = int(answer.readline() or 0)
+        return process
+
+    def _accepts(self) -> bool:
+        """Whether the server greets who connects to its socket."""
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(START_TIMEOUT)
+            try:
+                probe.connect(self.socket)
+                return probe.recv(1) != b''
+            except OSError:
+                return False
+
+    def _signal(self, signum: signal.Signals) -> None:
+        if not self.running:
+            raise ServerError(f'{self.mysqld} is not running')
+        os.kill(self.pid, signum)
+
+    def _end(self, signum: signal.Signals) -> None:
+        if self._guard is None:
+            return
+        self._guard.send_signal(signum)
+        try:
+            self._guard.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            self._fail(f'did not stop within {STOP_TIMEOUT} s')
+        self._guard = None
+
+    def _fail(self, what: str) -> NoReturn:
+        with self.log.open('rb') as log:
+            log.seek(self._log_start)
+            lines = log.read().decode(errors='replace').splitlines()
+        tail = '\n'.join(lines[-20:]) or '(empty)'
+        raise ServerError(
+            f'{self.mysqld} {what}; the end of its log {self.log}:\n{tail}'
+        )
+
+
+def run_beside(server: PrivateServer, command: Sequence[str]) -> int:
+    """Run a command that is told by the environment how to connect."""
+    process = subprocess.Popen(command, env=os.environ | server.facts())
+    try:
+        status = process.wait()
+    finally:
+        process.terminate()
+        process.wait()
+    return status if status >= 0 else 128 - status
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one private server in the foreground."""
+    parser = argparse.ArgumentParser(description='Start a private server.')
+    parser.add_argument('--dir', help='keeps the data; temporary by default')
+    parser.add_argument('--kind', choices=('mariadb', 'mysql'))
+    parser.add_argument(
+        'command',
+        nargs='*',
+        metavar='COMMAND',
+        help='run this with DB_SOCKET, DB_HOST, DB_PORT, DB_USER and DB_PASS '
+        'set, then stop; until Ctrl-C by default',
+    )
+    options = parser.parse_args(arguments)
+    # leave through the with statement below
+    signal.signal(signal.SIGTERM, lambda signum, _: sys.exit(128 + signum))
+    try:
+        with PrivateServer(options.kind, options.dir) as server:
+            print(f'{server.kind} {server.version} is ready', flush=True)
+            if options.command:
+                return run_beside(server, options.command)
+            for name, value in server.facts().items():
+                print(f'{name}={value}', flush=True)
+            signal.pause()
+    except ServerError as exc:
+        print(exc, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

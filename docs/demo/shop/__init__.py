@@ -1,0 +1,25 @@
+"""A small shop that keeps its carts in MySQL, through Pyramid's session."""
+
+from pyramid.config import Configurator
+from pyramid.csrf import SessionCSRFStoragePolicy
+from pyramid.router import Router
+
+from shop.catalogue import product_of
+from shop.security import SecurityPolicy
+
+
+def main(global_config: dict[str, str], **settings: str) -> Router:
+    """Make the application that the ini file describes."""
+    with Configurator(settings=settings) as config:
+        config.set_security_policy(SecurityPolicy())
+        config.set_csrf_storage_policy(SessionCSRFStoragePolicy())
+        config.set_default_csrf_options(require_csrf=True)
+        config.add_route('shop', '/')
+        config.add_route('cart', '/cart')
+        config.add_route('line', '/cart/{product}', factory=product_of)
+        config.add_route('order', '/order')
+        config.add_route('login', '/login')
+        config.add_route('logout', '/logout')
+        config.add_static_view('static', 'shop:static')
+        config.scan('shop.views')
+    return config.make_wsgi_app()
