@@ -18,7 +18,6 @@ import contextlib
 import fcntl
 import os
 import random
-import re
 import shutil
 import signal
 import socket
@@ -29,6 +28,13 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, NoReturn, cast
+
+from server_programs import (
+    ServerError,
+    data_command,
+    find_servers,
+    server_version,
+)
 
 OPTIONS = {
     'bind_address': '127.0.0.1',
@@ -42,56 +48,6 @@ OPTIONS = {
 GUARD = Path(__file__).with_name('guard.py')
 START_TIMEOUT = 60
 STOP_TIMEOUT = 60
-
-
-class ServerError(RuntimeError):
-    """A server could not be found, started or stopped."""
-
-
-def server_version(mysqld: str) -> tuple[str, str]:
-    """
-    Ask a server program what it is.
-
-    :returns: the kind, ``'mariadb'`` or ``'mysql'``, and the version.
-    :raises ServerError: the program does not run, or is no such server.
-    """
-    try:
-        answer = subprocess.run(
-            [mysqld, '--no-defaults', '--version'],
-            capture_output=True,
-            check=True,
-            text=True,
-        ).stdout
-    except (OSError, subprocess.CalledProcessError) as exc:
-        raise ServerError(f'{mysqld} --version failed: {exc}') from exc
-    found = re.search(r'Ver (\d\S+)', answer)
-    if not found:
-        raise ServerError(f'{mysqld} is no database server: {answer.strip()}')
-    return 'mariadb' if 'MariaDB' in answer else 'mysql', found[1]
-
-
-def find_servers() -> dict[str, str]:
-    """
-    Find the server programs of this machine.
-
-    Looked at, in this order: the one that the environment variable ``MYSQLD``
-    names, ``mariadbd`` and ``mysqld`` on the ``PATH`` and where Debian keeps
-    them, and ``~/.cache/mysql-server/bin/mysqld``.
-
-    :returns: kind -> path, at most one program a kind.
-    :raises ServerError: the program that ``MYSQLD`` names does not run.
-    """
-    path = os.environ.get('PATH', os.defpath) + ':/usr/local/sbin:/usr/sbin'
-    candidates = [
-        os.environ.get('MYSQLD'),
-        shutil.which('mariadbd', path=path),
-        shutil.which('mysqld', path=path),
-        shutil.which(os.path.expanduser('~/.cache/mysql-server/bin/mysqld')),
-    ]
-    servers: dict[str, str] = {}
-    for mysqld in filter(None, candidates):
-        servers.setdefault(server_version(mysqld)[0], mysqld)
-    return servers
 
 
 def free_port() -> int:
@@ -225,6 +181,9 @@ class PrivateServer:
     def pause(self) -> None:
         """Let the server hang: it keeps its connections, but says nothing."""
         self._signal(signal.SIGSTOP)
+        # its threads stop one after the other
+        while not self._paused():
+            time.sleep(0.001)
 
     def resume(self) -> None:
         """Let a paused server go on."""
@@ -266,39 +225,14 @@ class PrivateServer:
         # renamed when complete, so that an interrupted attempt is not taken
         # for a data folder
         draft = self.data.with_suffix('.draft')
+        command = data_command(self.mysqld, self.kind, draft)
         shutil.rmtree(draft, ignore_errors=True)
         if self.template:
             shutil.copytree(self.template, draft)
-        elif self._run(*self._data_command(draft)).wait() != 0:
+        elif self._run(*command).wait() != 0:
             self._fail('could not make its data folder')
         draft.rename(self.data)
         return self.data
-
-    def _data_command(self, folder: Path) -> list[str]:
-        if self.kind == 'mariadb':
-            # without --user, with which this script changes the owner of
-            # files of the system's own server
-            return [
-                self._tool('mariadb-install-db', 'mysql_install_db'),
-                '--no-defaults',
-                f'--datadir={folder}',
-                '--auth-root-authentication-method=normal',
-                '--skip-name-resolve',
-                '--skip-test-db',
-            ]
-        as_root = ['--user=root'] if os.geteuid() == 0 else []
-        initialize = ['--initialize-insecure', f'--datadir={folder}']
-        return [self.mysqld, '--no-defaults', *initialize, *as_root]
-
-    def _tool(self, *names: str) -> str:
-        home = Path(self.mysqld).resolve().parent
-        folders = [home, home.parent / 'bin', home.parent / 'scripts']
-        path = os.pathsep.join(map(str, folders))
-        for name in names:
-            found = shutil.which(name, path=path) or shutil.which(name)
-            if found:
-                return found
-        raise ServerError(f'{self.mysqld} comes without {names[0]}')
 
     def _run(self, *command: str) -> subprocess.Popen[bytes]:
         """Start a command under guard.py, which ends it when we die."""
@@ -326,6 +260,14 @@ class PrivateServer:
                 return probe.recv(1) != b''
             except OSError:
                 return False
+
+    def _paused(self) -> bool:
+        for stat in Path(f'/proc/{self.pid}/task').glob('*/stat'):
+            # a thread may end while we look
+            with contextlib.suppress(OSError):
+                if ') T' not in stat.read_text():
+                    return False
+        return True
 
     def _signal(self, signum: signal.Signals) -> None:
         if not self.running:

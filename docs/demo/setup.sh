@@ -53,7 +53,7 @@ missing() {
     fi
     if ! command -v "$python" >/dev/null; then
         echo "python3: Python 3.10 or newer, called $python"
-        echo 'python3-venv: its module venv'
+        echo 'python3-venv: its modules venv and ensurepip'
         echo 'python3-dev: its header files'
     elif ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))'
     then
@@ -88,7 +88,7 @@ has_server() (
 install_missing() {
     echo 'Missing on this machine:'
     missing "$1" | sed 's/\(.*\): \(.*\)/  \2 (\1)/'
-    packages=$(missing "$1" | sed 's/:.*//' | tr '\n' ' ')
+    packages=$(missing "$1" | sed 's/:.*//' | paste -sd ' ')
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
         echo 'On Debian, this installs it:'
         echo "  sudo apt-get install --no-install-recommends $packages"
