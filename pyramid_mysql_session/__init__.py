@@ -78,6 +78,7 @@ def includeme(config: Any) -> None:
         factory = session_factory_from_settings(
             registry.settings, registry.get(POOL_KEY)
         )
+        factory.serve(registry)
         introspectable['factory'] = factory
         registry.registerUtility(factory, ISessionFactory)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-import re
+import socket
 from typing import Any
 
 import MySQLdb
@@ -113,15 +113,6 @@ class Connection:
         name: str = self._driver.character_set_name()
         return name
 
-    @property
-    def skips_locked(self) -> bool:
-        """Whether the server knows SKIP LOCKED (MySQL 8.0, MariaDB 10.6)."""
-        info = self._driver.get_server_info()
-        found = re.search(r'(\d+)\.(\d+)\.\d+-MariaDB', info)
-        if found:
-            return tuple(map(int, found.groups())) >= (10, 6)
-        return int(info.split('.')[0]) >= 8
-
 
 def connect(options: dict[str, Any], lock_timeout: int) -> Any:
     """
@@ -135,6 +126,8 @@ def connect(options: dict[str, Any], lock_timeout: int) -> Any:
         **{**options, 'client_flag': flags, 'autocommit': True}
     )
     try:
+        if options.get('ssl_mode') == 'REQUIRED':
+            _require_encryption(driver)
         for statement in _SESSION_SETUP:
             driver.query(statement.format(lock_timeout))
             driver.store_result()
@@ -143,6 +136,14 @@ def connect(options: dict[str, Any], lock_timeout: int) -> Any:
         raise
     log.debug('connected to MySQL')
     return driver
+
+
+def _require_encryption(driver: Any) -> None:
+    # MariaDB's client library goes on without when the server has no TLS
+    driver.query("SHOW SESSION STATUS LIKE 'Ssl_cipher'")
+    ((_, cipher),) = driver.store_result().fetch_row(0)
+    if not cipher:
+        raise MySQLdb.OperationalError(2026, 'the server has no TLS')
 
 
 def error_code(exc: BaseException) -> int | None:
@@ -160,6 +161,9 @@ def socket_of(driver: Any) -> tuple[int, int]:
     """Return file descriptor and inode of a connection's socket."""
     try:
         descriptor = driver.fileno()
+        # of a broken connection the number may have gone to something else
+        with socket.socket(fileno=os.dup(descriptor)) as connected:
+            connected.getpeername()
         return descriptor, os.fstat(descriptor).st_ino
-    except OSError:
+    except (OSError, MySQLdb.Error):
         return -1, -1

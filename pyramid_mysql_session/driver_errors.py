@@ -42,7 +42,8 @@ def translate(code: int | None) -> SessionError:
         return StoreUnavailable(
             'The connection to MySQL was lost',
             'Check that the server runs and look at its log; '
-            'mysql_session.read_timeout limits how long it may take.',
+            'mysql_session.connect_timeout and mysql_session.read_timeout '
+            'limit how long an answer may take.',
             code,
             outcome_unknown=True,
         )

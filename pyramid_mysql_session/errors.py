@@ -48,7 +48,8 @@ class StoreUnavailable(SessionError):
     ``code`` is the number that MySQL or its client library gave to the
     error, ``None`` when the statement never got as far as that.
     ``outcome_unknown`` is true when nobody told whether the statement was
-    executed; it is safe to try a save again, for a revision tells.
+    executed; it is safe to save the same session again, for its revision
+    tells. ``attempted`` is the revision of such a save, for that of a store.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class StoreUnavailable(SessionError):
         self.advice = advice
         self.code = code
         self.outcome_unknown = outcome_unknown
+        self.attempted: int | None = None
 
 
 class LockTimeout(StoreUnavailable):

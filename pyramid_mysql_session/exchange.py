@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -137,12 +138,13 @@ class Exchange:
 
     def _finish(self, request: Any) -> None:
         session = self._session
-        if self._response is None:
+        if self._response is not None:
+            # a later callback or a subscriber may have changed the session
+            if self._deferred or self._registry.has_listeners:
+                self._save()
+        elif sys.exc_info()[0] is not None:
             # nobody handled the exception, there is no response
             session.abandon()
-        elif self._deferred or self._registry.has_listeners:
-            # a later callback or a subscriber may have changed the session
-            self._save()
         session.finish()
         if session.used:
             self._on_use(request)
@@ -217,10 +219,11 @@ class Exchange:
 
 
 def _vary_on_cookie(response: Any) -> None:
-    # RFC 9110 section 12.5.5; several Vary lines count as one
-    for name, text in response.headerlist:
-        if name.lower() == 'vary' and (
-            '*' in text or 'cookie' in text.lower()
-        ):
+    # RFC 9110 section 12.5.5
+    headers = response.headerlist
+    for index, (name, text) in enumerate(headers):
+        if name.lower() == 'vary':
+            if '*' not in text and 'cookie' not in text.lower():
+                headers[index] = name, f'{text}, Cookie'
             return
-    response.headerlist.append(('Vary', 'Cookie'))
+    headers.append(('Vary', 'Cookie'))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pyramid.interfaces import ISessionFactory
@@ -42,14 +42,17 @@ class MySQLSessionFactory:
         store: MySQLSessionStore,
         policy: CookiePolicy,
         kit: SessionKit,
+        subscribers: Subscribers,
         reaper: Reaper | None,
     ) -> None:
         self.store = store
         self._policy = policy
         self._kit = kit
+        self._subscribers = subscribers
         self._reaper = reaper
-        # a dropped application and the interpreter's exit close it, too
-        self._finalizer = weakref.finalize(self, _release, reaper, store)
+        if reaper is not None:
+            # a dropped application stops purging, too
+            weakref.finalize(self, reaper.stop)
 
     def __call__(self, request: Any) -> MySQLSession:
         return Exchange(self._policy, self._kit, request, self._on_use).session
@@ -67,19 +70,23 @@ class MySQLSessionFactory:
             self._reaper.close()
         self.store.close()
 
+    def serve(self, registry: Any) -> None:
+        """Let the subscribers of an application know of purges."""
+        self._subscribers.registry = weakref.ref(registry)
+
     def _on_use(self, request: Any) -> None:
+        self.serve(request.registry)
         if self._reaper is not None:
-            self._reaper.start(_Notifier(request.registry))
+            self._reaper.start()
 
 
-class _Notifier:
-    """Notifies a registry of purges without keeping it alive."""
+class Subscribers:
+    """Notifies an application, without keeping it alive."""
 
-    def __init__(self, registry: Any) -> None:
-        self._registry = weakref.ref(registry)
+    registry: Callable[[], Any] = staticmethod(lambda: None)
 
-    def __call__(self, rows: int, seconds: float) -> None:
-        registry = self._registry()
+    def on_purge(self, rows: int, seconds: float) -> None:
+        registry = self.registry()
         if registry is not None:
             registry.notify(SessionsPurged(rows, seconds))
 
@@ -104,8 +111,10 @@ def session_factory_from_settings(
             'mysql_session.secret has fewer than %d characters', _SHORT_SECRET
         )
     serializer = parsed.serializer
+    connections = _connection_pool(parsed)
+    subscribers = Subscribers()
     store = MySQLSessionStore(
-        _connection_pool(parsed),
+        connections,
         Table(
             parsed.table_name,
             {
@@ -120,7 +129,11 @@ def session_factory_from_settings(
         absolute_timeout=parsed.absolute_timeout,
         max_payload_bytes=parsed.max_payload_bytes,
         purge_batch=parsed.purge_batch,
+        on_purge=subscribers.on_purge,
     )
+    # the interpreter's exit closes it, too; whoever keeps the store of a
+    # dropped application may still use it
+    weakref.finalize(store, connections.close)
     return MySQLSessionFactory(
         store,
         CookiePolicy(
@@ -148,6 +161,7 @@ def session_factory_from_settings(
             parsed.touch_interval,
             parsed.userid_key,
         ),
+        subscribers,
         Reaper(store, parsed.purge_interval) if parsed.purge_expired else None,
     )
 
@@ -157,19 +171,17 @@ def _connection_pool(parsed: settings_module.Settings) -> ConnectionPool:
     close_pool = parsed.close_pool
     options = _connect_options(parsed)
 
-    def make() -> Any:
-        if passed_in:
-            return parsed.pool
-        return make_pooled(
-            options, parsed.connection_limit, parsed.lock_timeout
-        )
-
     return ConnectionPool(
-        make,
+        parsed.pool
+        if passed_in
+        else make_pooled(
+            options, parsed.connection_limit, parsed.lock_timeout
+        ),
         limit=None if passed_in else parsed.connection_limit,
         wait=parsed.connection_wait,
         lock_timeout=parsed.lock_timeout,
-        read_timeout=parsed.read_timeout,
+        # a server that does not answer in time will not do so the next time
+        patience=min(parsed.connect_timeout, parsed.read_timeout),
         close_pool=not passed_in if close_pool is None else close_pool,
     )
 
@@ -197,11 +209,15 @@ def _connect_options(parsed: settings_module.Settings) -> dict[str, Any]:
         for name in ('ca', 'cert', 'key')
         if (value := getattr(parsed, f'ssl_{name}')) is not None
     }
-    # an option file says what the settings leave open
-    return {name: value for name, value in options.items() if value}
-
-
-def _release(reaper: Reaper | None, store: MySQLSessionStore) -> None:
-    if reaper is not None:
-        reaper.stop()
-    store.close()
+    # an option file says what the settings leave open; without one the client
+    # library has the same default host and port
+    defaults = {
+        setting.name: setting.default
+        for setting in settings_module.SETTINGS
+        if setting.name in ('host', 'port')
+    }
+    return {
+        name: value
+        for name, value in options.items()
+        if value and value != defaults.get(name)
+    }

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from .driver import Connection
-from .errors import SchemaError, StoreUnavailable
+from .driver import Connection, DriverError, error_code
+from .errors import SchemaError
 from .pool import ConnectionPool
 from .schema import Table, text, text_literal
 
@@ -16,8 +17,10 @@ log = logging.getLogger(__name__)
 Payload = str | bytes
 T = TypeVar('T')
 
-# what Galera and Percona's strict mode answer to GET_LOCK
-_NO_GET_LOCK = frozenset({1105, 1235})
+# what Percona's strict mode, Galera and servers without it say to GET_LOCK
+_NO_GET_LOCK = frozenset({1105, 1235, 1305})
+# what servers before MySQL 8.0 and MariaDB 10.6 say to SKIP LOCKED
+_NO_SKIP_LOCKED = frozenset({1064, 1235})
 
 
 class Record(NamedTuple):
@@ -54,6 +57,7 @@ class SessionTable:
         dead however busy it is; ``None`` for no such limit.
     :param max_payload_bytes: ``None`` for what table and server can hold.
     :param purge_batch: most rows that one statement purges.
+    :param on_purge: called with rows and seconds after each purge.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class SessionTable:
         absolute_timeout: int | None = None,
         max_payload_bytes: int | None = None,
         purge_batch: int = 1000,
+        on_purge: Callable[[int, float], None] = lambda rows, seconds: None,
     ) -> None:
         self._pool = pool
         self._table = table
@@ -73,6 +78,8 @@ class SessionTable:
         self._absolute_timeout = absolute_timeout
         self._max_payload_bytes = max_payload_bytes
         self._purge_batch = purge_batch
+        self._on_purge = on_purge
+        self._skips_locked = True
         # bytes that table and server hold, known once the table was checked
         self._payload_limit: int | None = None
         self._packet_limit = 0
@@ -108,6 +115,11 @@ class SessionTable:
     def close(self) -> None:
         """Refuse further use; may be called twice and from any thread."""
         self._pool.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self._pool.closed
 
     def count(self) -> int:
         """Return the number of live sessions."""
@@ -176,49 +188,72 @@ class SessionTable:
         :returns: the number of sessions that were deleted.
         """
         self._ready()
-        deleted = 0
-        with self._pool.keep() as run:
-            if exclusive and not self._got_lock(run):
-                return 0
-            try:
-                rows = self._purge_batch
-                while rows == self._purge_batch and not stop():
-                    rows = run(self._purge_some)
-                    deleted += rows
-            finally:
-                if exclusive:
+        began = time.monotonic()
+        if exclusive:
+            with self._pool.keep(self._get_lock) as (got, run):
+                if not got:
+                    return 0
+                try:
+                    deleted = self._purge_all(run, stop)
+                finally:
                     run(self._release_lock)
+        else:
+            deleted = self._purge_all(self._run, stop)
+        seconds = time.monotonic() - began
+        if deleted:
+            log.info('purged %d sessions in %.3f s', deleted, seconds)
+        self._on_purge(deleted, seconds)
+        return deleted
+
+    def _purge_all(
+        self, run: Callable[..., int], stop: Callable[[], bool]
+    ) -> int:
+        deleted, rows = 0, self._purge_batch
+        while rows == self._purge_batch and not stop():
+            rows = run(self._purge_some)
+            deleted += rows
         return deleted
 
     def _purge_some(self, connection: Connection) -> int:
+        # MySQL blocks the first live row under REPEATABLE READ
+        connection.execute('SET TRANSACTION ISOLATION LEVEL READ COMMITTED')
+        connection.execute('BEGIN')
+        deleted = self._delete_some(connection)
+        connection.execute('COMMIT')
+        return deleted
+
+    def _delete_some(self, connection: Connection) -> int:
         dead = (
             f'FROM {self._table.quoted} '
             f'WHERE {self._expires} < UNIX_TIMESTAMP()'
         )
         some = f'ORDER BY {self._expires} LIMIT {self._purge_batch}'
-        # MySQL blocks the first live row under REPEATABLE READ
-        connection.execute('SET TRANSACTION ISOLATION LEVEL READ COMMITTED')
-        if not connection.skips_locked:
+        if self._skips_locked:
+            try:
+                rows = connection.fetch(
+                    f'SELECT {self._key} {dead} {some} FOR UPDATE SKIP LOCKED'
+                )
+            except DriverError as exc:
+                if error_code(exc) not in _NO_SKIP_LOCKED:
+                    raise
+                self._skips_locked = False
+        if not self._skips_locked:
             return connection.execute(f'DELETE {dead} {some}')
-        connection.execute('BEGIN')
-        rows = connection.fetch(
-            f'SELECT {self._key} {dead} {some} FOR UPDATE SKIP LOCKED'
-        )
-        if rows:
-            keys = ', '.join(f"x'{key.hex()}'" for (key,) in rows)
-            connection.execute(f'DELETE {dead} AND {self._key} IN ({keys})')
-        connection.execute('COMMIT')
-        return len(rows)
+        if not rows:
+            return 0
+        keys = ', '.join(f"x'{key.hex()}'" for (key,) in rows)
+        return connection.execute(f'DELETE {dead} AND {self._key} IN ({keys})')
 
-    def _got_lock(self, run: Callable[..., Any]) -> bool:
+    def _get_lock(self, connection: Connection) -> bool:
         sql = f'SELECT GET_LOCK({self._lock_name()}, 0)'
         try:
-            ((got,),) = run(lambda connection: connection.fetch(sql))
-        except StoreUnavailable as exc:
-            if exc.code in _NO_GET_LOCK:
+            ((got,),) = connection.fetch(sql)
+        except DriverError as exc:
+            if error_code(exc) in _NO_GET_LOCK:
                 return True
             raise
-        return bool(got == 1)
+        # a passed-in pool may convert numbers in its own way
+        return got is not None and int(got) == 1
 
     def _release_lock(self, connection: Connection) -> None:
         connection.fetch(f'SELECT RELEASE_LOCK({self._lock_name()})')

@@ -28,9 +28,13 @@ def merge(base: Data, mine: Data, theirs: Data) -> Data:
     :returns: new data that shares no mutable object with the arguments.
     """
     merged = _merge_dicts(base, mine, theirs)
-    for key in base:
+    for key, start in base.items():
         if isinstance(key, str) and key.startswith(FLASH_PREFIX):
-            _merge_queue(merged, key, base, mine, theirs)
+            queue = _merge_queues(
+                start, mine.get(key, []), theirs.get(key, [])
+            )
+            if queue:
+                merged[key] = queue
     return copy.deepcopy(merged)
 
 
@@ -89,17 +93,16 @@ def _extends(value: list[Any], start: list[Any]) -> bool:
     return same(value[: len(start)], start)
 
 
-def _merge_queue(
-    merged: Data, key: str, base: Data, mine: Data, theirs: Data
-) -> None:
-    """Keep of a queue that one side popped only the other's new messages."""
-    start = base[key]
-    popped = [side for side in (mine, theirs) if not side.get(key)]
-    pushed = [side for side in (mine, theirs) if side.get(key)]
-    if not (isinstance(start, list) and popped and pushed):
-        return
-    queue = pushed[0][key]
-    if isinstance(queue, list) and _extends(queue, start):
-        merged.pop(key, None)
-        if queue[len(start) :]:
-            merged[key] = queue[len(start) :]
+def _merge_queues(base: Any, mine: Any, theirs: Any) -> list[Any]:
+    """Return what remains of a flash queue, and what both sides pushed."""
+    if not all(isinstance(queue, list) for queue in (base, mine, theirs)):
+        return []
+    kept, pushed = base, []
+    for queue in (theirs, mine):
+        if _extends(queue, base):
+            pushed += queue[len(base) :]
+        else:
+            # who pops a queue takes all that it held
+            kept = []
+            pushed += queue
+    return [*kept, *pushed]

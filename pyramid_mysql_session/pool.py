@@ -33,9 +33,14 @@ log = logging.getLogger(__name__)
 DEADLOCK_ATTEMPTS = 8
 BROKEN_ATTEMPTS = 3
 
-# held where our PooledDBs hold theirs, and across a fork: so a child never
-# inherits a lock that a thread of its parent was holding
-_pooled_lock = threading.RLock()
+# what a PooledDB keeps to itself, and how it is at the beginning
+_STATE: dict[str, Callable[[], Any]] = {
+    '_connections': int,
+    '_idle_cache': list,
+    '_lock': threading.Condition,
+    '_shared_cache': list,
+}
+
 _pools: weakref.WeakSet[ConnectionPool] = weakref.WeakSet()
 
 
@@ -46,31 +51,31 @@ class ConnectionPool:
     A child that was forked never uses, closes or collects a connection of
     its parent, and the parent's stay alive.
 
-    :param make: makes the ``PooledDB``; called anew in a forked child.
+    :param pooled: the ``PooledDB``.
     :param limit: number of connections of a pool that is ours; ``None`` for
         a passed-in one, which has limits and connections of its own.
     :param wait: seconds to wait for a free connection.
     :param lock_timeout: seconds after which no lock is waited for again.
-    :param read_timeout: seconds that a statement may take; one that took
-        longer is not tried again.
+    :param patience: seconds after which work that lost its connection is
+        not tried again.
     :param close_pool: whether :meth:`close` closes the ``PooledDB``.
     """
 
     def __init__(
         self,
-        make: Callable[[], Any],
+        pooled: Any,
         *,
         limit: int | None,
         wait: float,
         lock_timeout: float,
-        read_timeout: float,
+        patience: float,
         close_pool: bool,
     ) -> None:
-        self._make = make
+        self._pooled = pooled
         self._limit = limit
         self._wait = wait
         self._lock_timeout = lock_timeout
-        self._read_timeout = read_timeout
+        self._patience = patience
         self._close_pool = close_pool
         self._closed = False
         # the socket of each connection that we saw: file descriptor, inode
@@ -83,7 +88,6 @@ class ConnectionPool:
 
     def _start(self) -> None:
         self._pid = os.getpid()
-        self._pooled = self._make()
         self._gate = threading.BoundedSemaphore(self._limit or 1)
 
     def run(self, work: Callable[[Connection], T]) -> T:
@@ -104,11 +108,22 @@ class ConnectionPool:
             self._take_back(lease)
 
     @contextmanager
-    def keep(self) -> Iterator[Callable[[Callable[[Connection], T]], T]]:
-        """Keep one connection; gives what is like :meth:`run` with it."""
+    def keep(
+        self, work: Callable[[Connection], T]
+    ) -> Iterator[tuple[T, Callable[[Callable[[Connection], Any]], Any]]]:
+        """
+        Keep the connection with which some work was done.
+
+        Gives the result and what is like :meth:`run` with that connection:
+        if it gets lost, further work is not done again with another one.
+        """
         lease = self._lend()
         try:
-            yield lambda work: self._attempt(lease, work)
+            result = self._attempt(lease, work)
+            yield (
+                result,
+                lambda work: self._attempt(lease, work, broken_attempts=1),
+            )
         finally:
             self._take_back(lease)
 
@@ -142,17 +157,18 @@ class ConnectionPool:
     def close(self) -> None:
         """Refuse further use; close the connections of a pool of ours."""
         self._closed = True
+        self._notice_fork()
         if self._close_pool:
-            self._close_idle()
+            self._pooled.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self._closed
 
     def _lend(self) -> _Lease:
-        if self._closed:
-            raise StoreUnavailable(
-                'The session store is closed',
-                'It was closed with close(); build a new session factory.',
-            )
-        if self._pid != os.getpid():
-            self._forget_inherited()
+        self._notice_fork()
+        self._refuse_if_closed()
         if self._limit is None:
             return _Lease(self._borrow(), None)
         gate = self._gate
@@ -162,8 +178,20 @@ class ConnectionPool:
                 'Raise mysql_session.connection_limit, which is '
                 f'{self._limit}, or mysql_session.connection_wait.',
             )
-        with _pooled_lock:
-            return _Lease(self._pooled.dedicated_connection(), gate)
+        try:
+            # it may have been closed during the wait
+            self._refuse_if_closed()
+            return _Lease(self._borrow(), gate)
+        except BaseException:
+            gate.release()
+            raise
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise StoreUnavailable(
+                'The session store is closed',
+                'It was closed with close(); build a new session factory.',
+            )
 
     def _borrow(self) -> Any:
         try:
@@ -177,14 +205,11 @@ class ConnectionPool:
             raise translate(exc) from exc
 
     def _take_back(self, lease: _Lease) -> None:
-        if lease.gate is None:
-            lease.pooled.close()
-        else:
-            with _pooled_lock:
-                lease.pooled.close()
+        lease.pooled.close()
+        if lease.gate is not None:
             lease.gate.release()
         if self._closed and self._close_pool:
-            self._close_idle()
+            self._pooled.close()
 
     def _open(self, lease: _Lease) -> Any:
         driver = lease.pooled.dbapi_connection
@@ -199,6 +224,7 @@ class ConnectionPool:
         lease: _Lease,
         work: Callable[[Connection], T],
         in_transaction: bool = False,
+        broken_attempts: int = BROKEN_ATTEMPTS,
     ) -> T:
         began = time.monotonic()
         deadlocks = losses = 0
@@ -227,8 +253,8 @@ class ConnectionPool:
                 elif code in driver_errors.BROKEN:
                     losses += 1
                     again = (
-                        losses < BROKEN_ATTEMPTS
-                        and now - tried < self._read_timeout
+                        losses < broken_attempts
+                        and now - tried < self._patience
                     )
                 else:
                     again = (
@@ -236,7 +262,11 @@ class ConnectionPool:
                         and now - began < self._lock_timeout
                     )
                 if not again:
-                    raise translate(exc) from exc
+                    error = translate(exc)
+                    if losses and isinstance(error, StoreUnavailable):
+                        # an attempt whose connection was lost may have worked
+                        error.outcome_unknown = True
+                    raise error from exc
                 log.debug('trying again after MySQL error %d', code)
             except BaseException:
                 # neither an open transaction nor half an answer may stay
@@ -250,20 +280,24 @@ class ConnectionPool:
         with suppress(DriverError):
             lease.pooled.rollback()
 
-    def _close_idle(self) -> None:
-        if self._limit is None:
-            self._pooled.close()
-        else:
-            with _pooled_lock:
-                self._pooled.close()
+    def _notice_fork(self) -> None:
+        # where a program other than Python forks, uWSGI for example, the
+        # hook below may not be called
+        if self._pid != os.getpid():
+            self.forget_inherited()
 
-    def _before_fork(self) -> None:
-        # of a passed-in pool we may never have seen the idle connections:
-        # the parent closes them, so that there is nothing to inherit
-        if self._limit is None:
-            self._pooled.close()
-
-    def _forget_inherited(self) -> None:
+    def forget_inherited(self) -> None:
+        """Let go of all that a forked child has from its parent."""
+        # PooledDB has no public way to list, or to drop, its connections
+        state = vars(self._pooled)
+        steady = [
+            *state.get('_idle_cache', ()),
+            *(shared.con for shared in state.get('_shared_cache', ())),
+        ]
+        for driver in [connection.dbapi_connection for connection in steady]:
+            # the application may have made some that we never saw
+            if not isinstance(driver, _Deferred):
+                self._sockets.setdefault(driver, socket_of(driver))
         with open(os.devnull, 'r+b', buffering=0) as nowhere:
             for descriptor, inode in list(self._sockets.values()):
                 # closing an inherited connection would tell the server to
@@ -272,6 +306,9 @@ class ConnectionPool:
                     if os.fstat(descriptor).st_ino == inode:
                         os.dup2(nowhere.fileno(), descriptor)
         self._sockets.clear()
+        # another thread may have been in the middle of changing them
+        fresh = {name: make() for name, make in _STATE.items()}
+        state.update((name, fresh[name]) for name in fresh.keys() & state)
         self._start()
 
 
@@ -341,16 +378,9 @@ def make_pooled(
     )
 
 
-def _before_fork() -> None:
-    for pool in list(_pools):
-        pool._before_fork()
-    _pooled_lock.acquire()
-
-
 def _after_fork_in_child() -> None:
-    _pooled_lock.release()
     for pool in list(_pools):
-        pool._forget_inherited()
+        pool.forget_inherited()
 
 
 _hooks: list[bool] = []
@@ -359,8 +389,4 @@ _hooks: list[bool] = []
 def _watch_forks() -> None:
     if not _hooks:
         _hooks.append(True)
-        os.register_at_fork(
-            before=_before_fork,
-            after_in_parent=_pooled_lock.release,
-            after_in_child=_after_fork_in_child,
-        )
+        os.register_at_fork(after_in_child=_after_fork_in_child)

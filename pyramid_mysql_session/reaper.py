@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import random
 import threading
-import time
 import weakref
-from collections.abc import Callable
 from typing import Any
 
 from .errors import SessionError
@@ -23,7 +22,8 @@ class Reaper:
     """
     Purges a store again and again, in a daemon thread of its own.
 
-    :param store: purged until it is garbage or :meth:`close` is called.
+    :param store: purged until it is closed or garbage, or :meth:`stop` is
+        called.
     :param interval: seconds between two purges, give or take half of them.
     """
 
@@ -34,35 +34,41 @@ class Reaper:
         # a forked child finds its parent's entry, and needs its own
         self._threads: dict[int, tuple[threading.Thread, threading.Event]] = {}
 
-    def start(self, notify: Callable[[int, float], None]) -> None:
-        """
-        Start the thread unless this process has it already.
-
-        :param notify: called with rows and seconds after each purge.
-        """
+    def start(self) -> None:
+        """Start the thread unless this process has it already."""
         pid = os.getpid()
         if self._closed or pid in self._threads:
             return
         stop = threading.Event()
         thread = threading.Thread(
             target=_run,
-            args=(self._store, self._interval, stop, notify),
+            args=(self._store, self._interval, stop),
             name='pyramid_mysql_session reaper',
             daemon=True,
         )
         # of several threads that come at once one may start it
-        if self._threads.setdefault(pid, (thread, stop))[0] is thread:
+        if self._threads.setdefault(pid, (thread, stop))[0] is not thread:
+            return
+        try:
             thread.start()
-            log.debug('purging about every %d seconds', self._interval)
+        except RuntimeError as exc:
+            log.warning('expired sessions are not purged: %s', exc)
+            return
+        log.debug('purging about every %d seconds', self._interval)
+        # the interpreter shall not end in the middle of a batch
+        atexit.register(self.close)
+        if self._closed:
+            self.stop()
 
     def stop(self) -> None:
         """Tell the thread to end, and never start another."""
         self._closed = True
+        atexit.unregister(self.close)
         found = self._threads.get(os.getpid())
         if found is not None:
             found[1].set()
 
-    def close(self, wait: float = 5) -> None:
+    def close(self, wait: float = 2) -> None:
         """
         Stop the thread and wait for its end.
 
@@ -77,35 +83,28 @@ class Reaper:
 
 
 def _run(
-    reference: weakref.ref[Any],
-    interval: int,
-    stop: threading.Event,
-    notify: Callable[[int, float], None],
+    reference: weakref.ref[Any], interval: int, stop: threading.Event
 ) -> None:
     pause = random.uniform(0, interval)
     failures = 0
     while not stop.wait(pause):
         store = reference()
-        if store is None:
+        if store is None or store.closed:
             return
-        began = time.monotonic()
         try:
-            rows = store.purge(stop.is_set, exclusive=True)
-            if failures:
-                log.info('purging works again')
-            failures = 0
-            seconds = time.monotonic() - began
-            if rows:
-                log.info('purged %d sessions in %.3f s', rows, seconds)
-            notify(rows, seconds)
+            store.purge(stop.is_set, exclusive=True)
         except Exception as exc:
-            if not failures and not stop.is_set():
+            if not (failures or stop.is_set() or store.closed):
                 log.warning(
                     'purging failed, it is tried again: %s',
                     exc if isinstance(exc, SessionError) else type(exc),
                     exc_info=not isinstance(exc, SessionError),
                 )
             failures += 1
+        else:
+            if failures:
+                log.info('purging works again')
+            failures = 0
         finally:
             # do not keep the store alive while waiting
             del store

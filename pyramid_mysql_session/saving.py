@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -56,6 +56,9 @@ class SavedState(SessionState):
         if self._base is None:
             self._create()
             return
+        self._settle()
+        if self._lost:
+            return
         payload = self._changed_payload()
         if payload is not None or self._renewing:
             self._update(payload)
@@ -75,40 +78,61 @@ class SavedState(SessionState):
 
         :raises pyramid_mysql_session.LockTimeout: somebody else held the
             lock for more than ``lock_timeout`` seconds.
+        :raises pyramid_mysql_session.StoreUnavailable: the connection broke,
+            and with it the lock, and somebody else saved the session before
+            the block was over.
         """
         self._load()
-        session_id = self._session_id
-        if self._locked or self._lost or session_id is None:
-            with self._undone_on_error():
+        self._settle()
+        with self._undone_on_error() as begin:
+            if self._locked or self._lost or self._session_id is None:
+                begin()
                 yield
-            self.save()
-            return
-        fallback = None
+            else:
+                yield from self._transaction(begin)
+        self.save()
+
+    def _transaction(self, begin: Callable[[], None]) -> Iterator[None]:
+        session_id, attempt = self._session_id, None
         try:
             with self._kit.store.locked(session_id) as row:
                 self._locked = True
                 try:
                     self._take(row.record)
-                    with self._undone_on_error():
-                        yield
+                    begin()
+                    yield
                     if self._session_id == session_id:
                         payload = self._changed_payload()
                         new_id = self._new_session_id()
-                        fallback = payload, row.revision, new_id
+                        attempt = payload, row.revision, new_id
                         if not self._save_locked(row, payload, new_id):
-                            fallback = None
+                            attempt = None
                             self._lose()
                 finally:
                     self._locked = False
         except StoreUnavailable as exc:
-            if fallback is None or not exc.outcome_unknown:
+            if attempt is None or not exc.outcome_unknown:
                 raise
-            # the revision tells whether the transaction was committed
-            self._update(*fallback)
+            # the revision tells whether the transaction was committed; until
+            # it has, the block may neither be saved nor be taken back
+            self._lost = True
+            done, stored = self._swap(*attempt)
+            self._lost = False
+            if stored is not None:
+                # merging would lose the change that the block did not see
+                raise
+            if not done:
+                self._lose()
         else:
-            if fallback is not None:
-                self._note_saved(*fallback)
-        self.save()
+            if attempt is not None:
+                self._note_saved(*attempt)
+
+    def _settle(self) -> None:
+        """Find out what became of an earlier save, or do it now."""
+        if self._doubt is not None:
+            doubt, self._doubt = self._doubt, None
+            self._update(*doubt)
+            self._written = True
 
     def _create(self) -> None:
         kit, replaced = self._kit, self._replaced
@@ -163,15 +187,20 @@ class SavedState(SessionState):
             if stored is None:
                 self._note_deleted()
             return stored is None, stored
-        outcome = store.save(
-            session_id,
-            payload,
-            self._revision,
-            self._timeout(),
-            self._userid(),
-            new_id,
-            attempted,
-        )
+        try:
+            outcome = store.save(
+                session_id,
+                payload,
+                self._revision,
+                self._timeout(),
+                self._userid(),
+                new_id,
+                attempted,
+            )
+        except StoreUnavailable as exc:
+            if exc.attempted is not None:
+                self._doubt = payload, exc.attempted, new_id
+            raise
         if outcome.revision is not None:
             self._note_saved(payload, outcome.revision, new_id)
             return True, None
@@ -220,13 +249,19 @@ class SavedState(SessionState):
         self.ended = True
 
     @contextmanager
-    def _undone_on_error(self) -> Iterator[None]:
-        data = copy.deepcopy(self._load())
-        before = {name: getattr(self, name) for name in _UNDONE}
+    def _undone_on_error(self) -> Iterator[Callable[[], None]]:
+        """Give what is to be called where the changes begin."""
+        before: dict[str, Any] = {}
+
+        def begin() -> None:
+            before.update({name: getattr(self, name) for name in _UNDONE})
+            before['_data'] = copy.deepcopy(self._load())
+
         try:
-            yield
+            yield begin
         except BaseException:
-            adopt(self._load(), data)
+            if before:
+                adopt(self._load(), before.pop('_data'))
             for name, value in before.items():
                 setattr(self, name, value)
             raise

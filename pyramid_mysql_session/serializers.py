@@ -10,6 +10,9 @@ from .errors import PayloadNotSerializable
 Payload = str | bytes
 Data = dict[str, Any]
 
+# a longer path to a value helps nobody
+_PATH_STEPS = 100
+
 
 class JSONSerializer:
     """
@@ -79,8 +82,9 @@ def load(serializer: Any, payload: Payload) -> Data:
 
 def _culprit(serializer: Any, data: Any) -> tuple[str, Any]:
     """Return the path to the innermost value that is refused, and it."""
-    path, value, seen = '', data, set()
-    while id(value) not in seen:
+    path, value = '', data
+    seen: set[int] = set()
+    while id(value) not in seen and len(seen) < _PATH_STEPS:
         seen.add(id(value))
         if isinstance(value, dict):
             children = [

@@ -80,7 +80,7 @@ SETTINGS = (
         text,
         None,
         'Path of a MySQL option file, which keeps the password out of the '
-        'ini file.',
+        'ini file; it may name host and port, too.',
     ),
     Setting(
         'read_default_group',
@@ -437,6 +437,11 @@ def parse(settings: Mapping[str, Any], pool: Any | None = None) -> Settings:
         problems = [found for check in CHECKS if (found := check(parsed))]
     if problems:
         raise SettingsError(problems)
+    if parsed.read_default_file is not None:
+        # what the option file says must not be hidden by a default
+        for name in ('host', 'port'):
+            if not given.get(name):
+                setattr(parsed, name, None)
     return parsed
 
 

@@ -50,6 +50,7 @@ class SessionState:
         '_base',
         '_created',
         '_data',
+        '_doubt',
         '_finished',
         '_idle_timeout',
         '_kit',
@@ -81,6 +82,8 @@ class SessionState:
         # the payload that is stored as far as we know, None without a record
         self._base: Payload | None = None
         self._revision = 0
+        # payload, revision and new id of a save that nobody told about
+        self._doubt: tuple[Payload | None, int, str | None] | None = None
         self._created: int | None = None
         self._new = True
         self._idle_timeout: int | None = None
@@ -145,7 +148,7 @@ class SessionState:
         """
         if self._session_id is not None:
             self._replaced = self._session_id
-        self._session_id = self._base = self._created = None
+        self._session_id = self._base = self._created = self._doubt = None
         self._idle_timeout = None
         self._data = {}
         self._new = True

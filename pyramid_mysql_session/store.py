@@ -180,7 +180,12 @@ class MySQLSessionStore(SessionTable):
                 stored = None
             return Outcome(None, stored)
 
-        return self._run(work)
+        try:
+            return self._run(work)
+        except StoreUnavailable as exc:
+            if exc.outcome_unknown:
+                exc.attempted = written
+            raise
 
     def touch(self, session_id: str, idle_timeout: int) -> bool:
         """Move the idle deadline; ``False`` when no live record is there."""
