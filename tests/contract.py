@@ -1,0 +1,333 @@
+"""The promises of ``IMySQLSessionStore``, one test each."""
+
+from __future__ import annotations
+
+import itertools
+from contextlib import suppress
+
+import pytest
+from zope.interface.verify import verifyClass, verifyObject
+
+from pyramid_mysql_session import (
+    IMySQLSessionStore,
+    LockTimeout,
+    PayloadTooLarge,
+    StoreUnavailable,
+)
+from pyramid_mysql_session.identity import stored_key
+from tests.save_contract import IDLE, ONE, THREE, TWO, SaveContract, session_id
+
+
+class StoreContract(SaveContract):
+    """What every store does; see there for the fixtures of a subclass."""
+
+    def test_store_provides_its_interface(self, store):
+        assert verifyObject(IMySQLSessionStore, store)
+        assert verifyClass(IMySQLSessionStore, type(store))
+
+    # load
+
+    def test_load_returns_what_was_created(self, store, revision, clock):
+        assert store.load(ONE) == (
+            '{"a":1}',
+            clock.now,
+            clock.now + IDLE,
+            revision,
+            clock.now,
+        )
+
+    def test_load_of_an_unknown_id_returns_none(self, store, revision):
+        assert store.load(TWO) is None
+
+    def test_load_returns_an_expired_record_too(self, store, expired, clock):
+        record = store.load(ONE)
+
+        assert record.payload == '{"a":1}'
+        assert record.expires == record.now - 1 == clock.now - 1
+
+    def test_load_caps_expiry_at_the_absolute_deadline(
+        self, make_store, clock
+    ):
+        make_store().create(ONE, '{}', IDLE)
+
+        record = make_store(absolute_timeout=30).load(ONE)
+
+        assert record.expires == clock.now + 30
+
+    # create
+
+    def test_create_never_passes_the_absolute_deadline(
+        self, make_store, clock
+    ):
+        store = make_store(absolute_timeout=30)
+
+        store.create(ONE, '{}', IDLE)
+
+        assert store.load(ONE).expires == clock.now + 30
+
+    def test_create_of_two_sessions_makes_two_revisions(self, store):
+        assert store.create(ONE, '{}', IDLE) != store.create(TWO, '{}', IDLE)
+
+    def test_create_that_replaces_deletes_the_other(self, store, revision):
+        store.create(TWO, '{"b":2}', IDLE, replaces=ONE)
+
+        assert store.load(ONE) is None
+        assert store.load(TWO).payload == '{"b":2}'
+
+    def test_create_may_replace_what_is_gone(self, store):
+        store.create(TWO, '{}', IDLE, replaces=ONE)
+
+        assert store.load(TWO) is not None
+
+    def test_create_of_a_too_large_payload_stores_nothing(self, make_store):
+        store = make_store(max_payload_bytes=20)
+        store.create(ONE, '{}', IDLE)
+
+        with pytest.raises(PayloadTooLarge) as caught:
+            store.create(TWO, '"' + 19 * 'x' + '"', IDLE, replaces=ONE)
+
+        assert (caught.value.size, caught.value.limit) == (21, 20)
+        assert store.load(ONE) is not None
+        assert store.load(TWO) is None
+
+    def test_create_with_a_too_long_user_id_stores_nothing(self, store):
+        with pytest.raises(PayloadTooLarge) as caught:
+            store.create(ONE, '{}', IDLE, userid='u' * 256)
+
+        assert (caught.value.size, caught.value.limit) == (256, 255)
+        assert store.load(ONE) is None
+
+    # touch
+
+    def test_touch_moves_only_the_idle_deadline(self, store, revision, clock):
+        before = store.load(ONE)
+        clock.move(50)
+
+        assert store.touch(ONE, IDLE) is True
+
+        assert store.load(ONE) == before._replace(
+            expires=clock.now + IDLE, now=clock.now
+        )
+        assert len(store.for_user('ada')) == 1
+
+    def test_touch_never_shortens(self, store, revision):
+        before = store.load(ONE)
+
+        assert store.touch(ONE, 1) is True
+
+        assert store.load(ONE) == before
+
+    def test_touch_never_passes_the_absolute_deadline(self, make_store, clock):
+        store = make_store(absolute_timeout=150)
+        store.create(ONE, '{}', IDLE)
+        clock.move(60)
+
+        assert store.touch(ONE, IDLE) is True
+
+        assert store.load(ONE).expires == clock.now - 60 + 150
+
+    def test_touch_of_an_unknown_id_returns_false(self, store, revision):
+        assert store.touch(TWO, IDLE) is False
+        assert store.load(TWO) is None
+
+    def test_touch_never_revives(self, store, expired):
+        before = store.load(ONE)
+
+        assert store.touch(ONE, IDLE) is False
+
+        assert store.load(ONE) == before
+
+    # delete
+
+    def test_delete_removes_this_record_only(self, store, revision):
+        store.create(TWO, '{}', IDLE)
+
+        assert store.delete(ONE) is None
+
+        assert store.load(ONE) is None
+        assert store.load(TWO) is not None
+
+    def test_delete_of_an_unknown_id_returns_none(self, store):
+        assert store.delete(ONE) is None
+        assert store.delete(ONE, 7) is None
+
+    def test_delete_of_its_revision_removes_the_record(self, store, revision):
+        assert store.delete(ONE, revision) is None
+
+        assert store.load(ONE) is None
+
+    def test_delete_of_another_revision_returns_the_record(
+        self, store, revision
+    ):
+        stored = store.load(ONE)
+
+        assert store.delete(ONE, revision ^ 1) == stored
+
+        assert store.load(ONE) == stored
+
+    def test_delete_of_another_revision_ignores_the_expired(
+        self, store, expired
+    ):
+        assert store.delete(ONE, expired ^ 1) is None
+
+    # locked
+
+    def test_locked_gives_the_live_record(self, store, revision):
+        with store.locked(ONE) as row:
+            assert row.record == store.load(ONE)
+
+    def test_locked_gives_no_record_for_an_unknown_id(self, store):
+        with store.locked(ONE) as row:
+            assert row.record is None
+            assert row.save('{}', IDLE) is False
+
+        assert store.load(ONE) is None
+
+    def test_locked_gives_no_expired_record(self, store, expired):
+        with store.locked(ONE) as row:
+            assert row.record is None
+
+    def test_locked_saves_with_the_revision_it_tells(self, store, revision):
+        with store.locked(ONE) as row:
+            assert row.save('{"b":2}', IDLE, 'bob', TWO) is True
+
+        assert store.load(ONE) is None
+        assert store.load(TWO)[0::3] == ('{"b":2}', row.revision)
+        assert row.revision != revision
+        assert len(store.for_user('bob')) == 1
+
+    def test_locked_deletes(self, store, revision):
+        with store.locked(ONE) as row:
+            assert row.delete()
+            assert not row.delete()
+
+        assert store.load(ONE) is None
+
+    def test_locked_takes_everything_back_after_an_error(
+        self, store, revision
+    ):
+        before = store.load(ONE)
+
+        with suppress(ZeroDivisionError), store.locked(ONE) as row:
+            assert row.save('{"b":2}', IDLE)
+            raise ZeroDivisionError
+
+        assert store.load(ONE) == before
+        assert store.touch(ONE, IDLE)
+
+    def test_locked_keeps_others_from_writing_but_not_from_reading(
+        self, store, revision
+    ):
+        with store.locked(ONE):
+            with pytest.raises(LockTimeout):
+                store.save(ONE, '{"b":2}', revision, IDLE)
+            record = store.load(ONE)
+
+        assert record.payload == '{"a":1}'
+        assert store.save(ONE, '{"b":2}', revision, IDLE).revision
+
+    # many sessions
+
+    def test_count_omits_the_expired(self, store, expired):
+        store.create(TWO, '{}', IDLE)
+        store.create(THREE, '{}', IDLE)
+
+        assert store.count() == 2
+
+    @pytest.mark.parametrize('batch', [1, 2, 1000])
+    def test_iter_sessions_gives_the_live_ones(self, store, expired, batch):
+        store.create(TWO, '{}', IDLE, 'bob')
+        store.create(THREE, '{"c":3}', IDLE)
+
+        assert list(store.iter_sessions(batch)) == [
+            (stored_key(TWO), 'bob', store.load(TWO)),
+            (stored_key(THREE), None, store.load(THREE)),
+        ]
+
+    def test_for_user_compares_exactly(self, store):
+        for number, userid in enumerate(('ada', 'Ada', 'ada ', 'àda', None)):
+            store.create(session_id(number), '{}', IDLE, userid)
+
+        assert store.for_user('ada') == [
+            (stored_key(session_id(0)), 'ada', store.load(session_id(0)))
+        ]
+
+    def test_delete_for_user_leaves_all_others(self, store, expired):
+        for number, userid in enumerate(('ada', 'bob', 'ada'), start=2):
+            store.create(session_id(number), '{}', IDLE, userid)
+
+        assert store.delete_for_user('ada') == 2
+
+        assert [stored.userid for stored in store.iter_sessions()] == ['bob']
+
+    def test_delete_for_user_keeps_one_at_wish(self, store, revision):
+        store.create(TWO, '{}', IDLE, 'ada')
+
+        assert store.delete_for_user('ada', keep=TWO) == 1
+
+        assert [stored.key for stored in store.for_user('ada')] == [
+            stored_key(TWO)
+        ]
+
+    def test_clear_deletes_all_in_batches(self, make_store):
+        store = make_store(purge_batch=2)
+        for number in range(5):
+            store.create(session_id(number), '{}', IDLE)
+
+        assert store.clear() == 5
+
+        assert store.count() == 0
+
+    # purge
+
+    @pytest.fixture
+    def dead(self, make_store, clock):
+        """A store that purges by twos; five sessions are dead, one lives."""
+        store = make_store(purge_batch=2)
+        for number in range(5):
+            store.create(session_id(number), '{}', 1)
+        store.create(session_id(9), '{}', 2)
+        clock.move(2)
+        return store
+
+    @pytest.mark.parametrize('exclusive', [False, True])
+    def test_purge_deletes_the_expired_only(self, dead, exclusive):
+        assert dead.purge(exclusive=exclusive) == 5
+
+        assert dead.load(session_id(0)) is None
+        assert dead.load(session_id(9)) is not None
+        assert dead.purge(exclusive=exclusive) == 0
+
+    def test_purge_asks_between_batches_whether_to_stop(self, dead):
+        answers = itertools.chain([False], itertools.repeat(True))
+
+        assert dead.purge(lambda: next(answers)) == 2
+
+        assert dead.purge() == 3
+
+    def test_purge_leaves_the_work_to_another_exclusive_one(self, dead):
+        others = []
+
+        def stop():
+            others.append(dead.purge(exclusive=True))
+            return True
+
+        assert dead.purge(stop, exclusive=True) == 0
+
+        assert others == [0]
+        assert dead.purge(exclusive=True) == 5
+
+    # the table
+
+    def test_create_table_may_be_called_twice(self, store):
+        store.create_table()
+        store.create_table()
+
+        assert store.check_table() == []
+
+    def test_close_may_be_called_twice_and_refuses_use(self, store, revision):
+        store.close()
+        store.close()
+
+        with pytest.raises(StoreUnavailable, match='store is closed'):
+            store.load(ONE)

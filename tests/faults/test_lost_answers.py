@@ -1,0 +1,351 @@
+"""A statement whose answer was lost is neither lost nor applied twice."""
+
+import pytest
+
+from pyramid_mysql_session import StoreUnavailable
+from tests.faults.proxy import lose_answer, lose_statement
+from tests.helpers import application
+
+LOSSES = pytest.mark.parametrize('loss', [lose_statement, lose_answer])
+
+
+def append(*items):
+    """Return a view that appends to a list of the session."""
+    return lambda request: request.session.setdefault('items', []).extend(
+        items
+    )
+
+
+def data(request):
+    return dict(request.session)
+
+
+def invalidate_and_append(request):
+    request.session.invalidate()
+    append('new')(request)
+
+
+def renew(request):
+    request.session.renew_id()
+
+
+def locked_append(request):
+    with request.session.locked():
+        append('mine')(request)
+
+
+def increment(request):
+    session = request.session
+    with session.locked():
+        session['n'] = session.get('n', 0) + 1
+
+
+def log_out(request):
+    request.session.invalidate()
+
+
+def tab(app):
+    """Return a second tab of a browser: it has the cookies of the first."""
+    tab = app.browser()
+    tab.cookiejar = app.cookiejar
+    return tab
+
+
+@pytest.fixture
+def rows(database):
+    """Call it for the number of rows."""
+    return lambda: len(database.query('SELECT 1 FROM sessions'))
+
+
+@LOSSES
+class TestOnce:
+    def test_load_is_repeated(self, app, proxy, loss):
+        app.run(append('mine'))
+        rule = proxy.on('^SELECT `data`', loss)
+
+        assert app.run(data).json == {'items': ['mine']}
+        assert rule.matched == 1
+
+    def test_create_leaves_one_row(self, app, proxy, rows, loss):
+        rule = proxy.on('^INSERT', loss)
+
+        app.run(append('mine'))
+
+        assert rule.matched == 1
+        assert app.run(data).json == {'items': ['mine']}
+        assert rows() == 1
+
+    def test_save_is_applied_once(self, app, proxy, lost, loss):
+        app.run(append('first'))
+        rule = proxy.on('^UPDATE', loss)
+
+        app.run(append('mine'))
+
+        assert rule.matched == 1
+        assert app.run(data).json == {'items': ['first', 'mine']}
+        assert lost == []
+
+    def test_save_reaches_the_server_as_often_as_it_was_sent(
+        self, app, proxy, statements, loss
+    ):
+        app.run(append('first'))
+        proxy.on('^UPDATE', loss)
+
+        with statements() as log:
+            app.run(append('mine'))
+
+        updates = [text for text in log if text.startswith('UPDATE')]
+        # the second of two finds that the first was executed
+        assert len(updates) == (2 if loss is lose_answer else 1)
+        assert len(set(updates)) == 1
+
+    def test_emptied_session_loses_its_row(
+        self, app, proxy, rows, lost, loss
+    ):
+        app.run(append('first'))
+        rule = proxy.on('^DELETE', loss)
+
+        response = app.run(lambda request: request.session.clear())
+
+        assert rule.matched == 1
+        assert 'Max-Age=0' in response.headers['Set-Cookie']
+        assert rows() == 0
+        assert lost == []
+
+    def test_log_out_loses_its_row(self, app, proxy, rows, lost, loss):
+        app.run(append('first'))
+        rule = proxy.on('^DELETE', loss)
+
+        response = app.run(log_out)
+
+        assert rule.matched == 1
+        assert 'Max-Age=0' in response.headers['Set-Cookie']
+        assert rows() == 0
+        assert lost == []
+
+    @pytest.mark.parametrize(
+        'pattern', ['^BEGIN', '^DELETE', '^INSERT', '^COMMIT']
+    )
+    def test_session_after_invalidate_replaces_the_old(
+        self, app, proxy, rows, lost, loss, pattern
+    ):
+        app.run(append('old'))
+        old = tab(app).cookies['session']
+        rule = proxy.on(pattern, loss)
+
+        app.run(invalidate_and_append)
+
+        assert rule.matched == 1
+        assert app.cookies['session'] != old
+        assert app.run(data).json == {'items': ['new']}
+        assert rows() == 1
+        assert lost == []
+
+    def test_renewal_moves_the_row_once(self, app, proxy, rows, lost, loss):
+        app.run(append('first'))
+        old = app.cookies['session']
+        rule = proxy.on('^UPDATE', loss)
+
+        app.run(renew)
+
+        assert rule.matched == 1
+        assert app.cookies['session'] != old
+        assert app.run(data).json == {'items': ['first']}
+        assert rows() == 1
+        assert lost == []
+
+    def test_touch_moves_the_deadline(
+        self, app, proxy, database, lost, loss
+    ):
+        app.run(append('first'))
+        database.query('UPDATE sessions SET expires = expires - 80000')
+        rule = proxy.on('^UPDATE', loss)
+
+        app.run(data)
+
+        assert rule.matched == 1
+        ((left,),) = database.query(
+            'SELECT expires - UNIX_TIMESTAMP() FROM sessions'
+        )
+        assert 86_000 < left <= 86_400
+        assert lost == []
+
+    @pytest.mark.parametrize(
+        'pattern', ['^BEGIN', 'FOR UPDATE$', '^UPDATE', '^COMMIT']
+    )
+    def test_locked_block_is_applied_once(
+        self, app, proxy, lost, loss, pattern
+    ):
+        app.run(append('first'))
+        rule = proxy.on(pattern, loss)
+
+        app.run(locked_append)
+
+        assert rule.matched == 1
+        assert app.run(data).json == {'items': ['first', 'mine']}
+        assert lost == []
+
+
+class Others:
+    """
+    An action: others save while the answer to a statement gets lost.
+
+    :param views: what they do, one after the other, each in a request.
+    """
+
+    def __init__(self, app, loss, *views):
+        self.browser = tab(app)
+        self.loss = loss
+        self.views = views
+
+    def __call__(self, line):
+        if self.loss is lose_answer:
+            line.execute()
+        else:
+            # gives back the locks of its transaction
+            line.hang_up()
+        for view in self.views:
+            self.browser.run(view)
+        line.cut()
+
+
+@LOSSES
+class TestOthersSavedMeanwhile:
+    @pytest.mark.parametrize('number', [1, 2, 3])
+    def test_save_is_applied_once(self, app, proxy, lost, loss, number):
+        app.run(append('first'))
+        others = [f'other {n}' for n in range(number)]
+        proxy.on('^UPDATE', Others(app, loss, *map(append, others)))
+
+        app.run(append('mine'))
+
+        stored = app.run(data).json['items']
+        assert sorted(stored) == sorted(['first', 'mine', *others])
+        assert lost == []
+
+    def test_save_that_nobody_can_tell_is_an_error(self, app, proxy, loss):
+        app.run(append('first'))
+        others = [f'other {n}' for n in range(4)]
+        proxy.on('^UPDATE', Others(app, loss, *map(append, others)))
+
+        with pytest.raises(
+            StoreUnavailable, match='so many others have saved'
+        ) as caught:
+            app.run(append('mine'))
+
+        assert caught.value.outcome_unknown
+        written = ['mine'] if loss is lose_answer else []
+        assert app.run(data).json['items'] == ['first', *written, *others]
+
+    @pytest.mark.parametrize('number', [1, 2, 3])
+    def test_locked_block_counts_if_it_was_committed(
+        self, app, proxy, loss, number
+    ):
+        app.run(increment)
+        proxy.on('^COMMIT', Others(app, loss, *[increment] * number))
+
+        if loss is lose_answer:
+            app.run(increment)
+            assert app.run(data).json == {'n': number + 2}
+        else:
+            with pytest.raises(StoreUnavailable, match='connection to MySQL'):
+                app.run(increment)
+            assert app.run(data).json == {'n': number + 1}
+
+    def test_log_out_by_another_is_final(self, app, proxy, rows, lost, loss):
+        app.run(append('first'))
+        proxy.on('^UPDATE', Others(app, loss, log_out))
+
+        app.run(append('mine'))
+
+        assert rows() == 0
+        assert len(lost) == 1
+
+
+@LOSSES
+class TestDoubt:
+    """Nobody told whether it was done, and the application goes on."""
+
+    def test_save_after_a_failed_save_does_it_once(self, app, proxy, loss):
+        app.run(append('first'))
+        proxy.on('^UPDATE', loss, times=None)
+
+        def view(request):
+            append('mine')(request)
+            with pytest.raises(StoreUnavailable) as caught:
+                request.session.save()
+            assert caught.value.outcome_unknown
+            proxy.clear()
+            append('more')(request)
+
+        app.run(view)
+
+        assert app.run(data).json == {'items': ['first', 'mine', 'more']}
+
+    def test_renewal_after_a_failed_renewal_does_it_once(
+        self, app, proxy, rows, lost, loss
+    ):
+        app.run(append('first'))
+        old = app.cookies['session']
+        proxy.on('^UPDATE', loss, times=None)
+
+        def view(request):
+            renew(request)
+            with pytest.raises(StoreUnavailable):
+                request.session.save()
+            proxy.clear()
+
+        app.run(view)
+
+        assert app.cookies['session'] != old
+        assert app.run(data).json == {'items': ['first']}
+        assert rows() == 1
+        assert lost == []
+
+    def test_failed_save_is_merged_with_those_of_others(
+        self, app, proxy, loss
+    ):
+        app.run(append('first'))
+        others = tab(app)
+        proxy.on('^UPDATE', loss, times=None)
+
+        def view(request):
+            append('mine')(request)
+            with pytest.raises(StoreUnavailable):
+                request.session.save()
+            proxy.clear()
+            others.run(append('other'))
+
+        app.run(view)
+
+        assert sorted(app.run(data).json['items']) == [
+            'first',
+            'mine',
+            'other',
+        ]
+
+    def test_failed_block_is_not_done_again(self, app, proxy, loss):
+        app.run(increment)
+        proxy.on('^(COMMIT|UPDATE)', loss, times=None)
+
+        def view(request):
+            with pytest.raises(StoreUnavailable) as caught:
+                increment(request)
+            assert caught.value.outcome_unknown
+            proxy.clear()
+
+        app.run(view)
+
+        done = loss is lose_answer
+        assert app.run(data).json == {'n': 2 if done else 1}
+
+    def test_error_of_the_new_connection_leaves_it_open(
+        self, app, proxy, loss
+    ):
+        app.run(append('first'))
+        proxy.on('^UPDATE', lambda line: (loss(line), proxy.refuse()))
+
+        with pytest.raises(StoreUnavailable) as caught:
+            app.run(append('mine'))
+
+        assert caught.value.outcome_unknown

@@ -1,0 +1,356 @@
+"""The session cookie as a browser sees it."""
+
+import pytest
+from pyramid.response import Response
+
+from pyramid_mysql_session import SessionRejected
+from pyramid_mysql_session.identity import (
+    CookieSigner,
+    make_session_id,
+    stored_key,
+)
+from tests.helpers import record
+
+SECRET = 'the-secret-of-the-cookie-tests-of-40-chars'
+
+
+@pytest.fixture
+def app(make_app):
+    return make_app(secret=SECRET)
+
+
+def write(request):
+    request.session['key'] = 'value'
+
+
+def read(request):
+    return dict(request.session)
+
+
+def set_cookies(response):
+    """Return name, value and attributes of each cookie that is set."""
+    cookies = []
+    for header in response.headers.getall('Set-Cookie'):
+        pair, *attributes = header.split('; ')
+        name, value = pair.split('=', 1)
+        cookies.append((name, value, {text.lower() for text in attributes}))
+    return cookies
+
+
+def attributes(response):
+    """Return the attributes of the session cookie, the only one set."""
+    ((name, _, attributes),) = set_cookies(response)
+    assert name == 'session'
+    return attributes
+
+
+class TestSigning:
+    def test_cookie_carries_a_signed_id_whose_key_is_stored(
+        self, app, database
+    ):
+        app.run(write)
+
+        session_id, old = CookieSigner([SECRET]).verify(app.cookies['session'])
+        assert not old
+        assert database.query('SELECT session_id FROM sessions') == [
+            (stored_key(session_id),)
+        ]
+
+    def test_table_holds_nothing_of_the_cookie(self, app, database):
+        app.run(write)
+
+        ((key, data),) = database.query(
+            'SELECT session_id, data FROM sessions'
+        )
+        cookie = app.cookies['session'].encode()
+        assert key not in cookie
+        assert data == '{"key":"value"}'
+
+    def test_older_secret_is_verified_and_the_cookie_issued_anew(
+        self, make_app
+    ):
+        old = make_app(secret='old')
+        old.run(write)
+        cookie = old.cookies['session']
+        both, new = make_app(secret='new old'), make_app(secret='new')
+
+        both.set_cookie('session', cookie)
+        assert both.run(read).json == {'key': 'value'}
+        assert both.cookies['session'] != cookie
+        assert 'Set-Cookie' not in both.run(read).headers
+
+        new.set_cookie('session', both.cookies['session'])
+        assert new.run(read).json == {'key': 'value'}
+        new.set_cookie('session', cookie)
+        assert new.run(read).json == {}
+
+    def test_cookie_signed_with_an_older_secret_leads_to_the_same_row(
+        self, make_app, rows
+    ):
+        make_app(secret='old').run(write)
+        both = make_app(secret='new old')
+        both.run(write)
+
+        assert rows() == 2
+
+
+class TestAttributes:
+    def test_defaults(self, app):
+        assert attributes(app.run(write)) == {
+            'path=/',
+            'httponly',
+            'samesite=lax',
+        }
+
+    @pytest.mark.parametrize(
+        ('settings', 'expected'),
+        [
+            (
+                {'cookie_path': '/shop', 'cookie_httponly': False},
+                {'path=/shop', 'samesite=lax'},
+            ),
+            (
+                {'cookie_domain': 'localhost', 'cookie_samesite': 'Strict'},
+                {
+                    'path=/',
+                    'domain=localhost',
+                    'httponly',
+                    'samesite=strict',
+                },
+            ),
+            (
+                {'cookie_samesite': 'None', 'cookie_secure': True},
+                {'path=/', 'secure', 'httponly', 'samesite=none'},
+            ),
+        ],
+    )
+    def test_settings_make_the_attributes_of_setting_and_deleting(
+        self, make_app, settings, expected
+    ):
+        app = make_app(**settings)
+        response = app.run(write)
+        assert attributes(response) == expected
+
+        response = app.run(
+            lambda request: request.session.invalidate(),
+            headers={'Cookie': response.headers['Set-Cookie'].split(';')[0]},
+        )
+
+        ((_, value, deleting),) = set_cookies(response)
+        assert value == ''
+        assert deleting - expected == {
+            'max-age=0',
+            'expires=wed, 31-dec-97 23:59:59 gmt',
+        }
+        assert expected <= deleting
+
+    @pytest.mark.parametrize('scheme', ['http', 'https'])
+    def test_cookie_is_secure_when_the_request_is(self, app, scheme):
+        response = app.run(write, f'{scheme}://localhost/')
+
+        assert ('secure' in attributes(response)) == (scheme == 'https')
+
+    def test_host_prefix_works_over_https(self, make_app):
+        app = make_app(cookie_name='__Host-id', cookie_secure=True)
+        response = app.run(write, 'https://localhost/')
+
+        ((name, _, attributes),) = set_cookies(response)
+        assert name == '__Host-id'
+        assert attributes == {'path=/', 'secure', 'httponly', 'samesite=lax'}
+        assert app.run(read, 'https://localhost/').json == {'key': 'value'}
+
+
+class TestOneHeader:
+    def test_cookie_is_set_once_and_not_again(self, app):
+        assert len(set_cookies(app.run(write))) == 1
+        assert set_cookies(app.run(read)) == []
+        assert (
+            set_cookies(app.run(lambda request: request.session.update(b=1)))
+            == []
+        )
+
+    @pytest.mark.parametrize(
+        'meddle',
+        [
+            lambda response: response.delete_cookie('session'),
+            lambda response: response.set_cookie('session', 'mine'),
+            lambda response: response.set_cookie('session', 'm', path='/x'),
+        ],
+    )
+    def test_view_that_meddles_gives_one_session_cookie(self, app, meddle):
+        def view(request):
+            write(request)
+            response = Response()
+            response.set_cookie('other', 'kept')
+            meddle(response)
+            request.add_response_callback(lambda _, late: meddle(late))
+            return response
+
+        response = app.run(view)
+
+        names = [name for name, _, _ in set_cookies(response)]
+        assert sorted(names) == ['other', 'session']
+        assert app.run(read).json == {'key': 'value'}
+
+    def test_view_that_deletes_the_cookie_at_logout_gives_one(self, app):
+        app.run(write)
+
+        def log_out(request):
+            request.session.invalidate()
+            response = Response()
+            response.delete_cookie('session')
+            return response
+
+        assert 'max-age=0' in attributes(app.run(log_out))
+        assert app.cookies == {}
+
+
+class TestCaching:
+    @pytest.mark.parametrize(
+        ('vary', 'expected'),
+        [
+            (None, 'Cookie'),
+            ('Accept', 'Accept, Cookie'),
+            ('accept, cookie', 'accept, cookie'),
+            ('*', '*'),
+        ],
+    )
+    @pytest.mark.parametrize('action', [read, write])
+    def test_response_varies_with_the_cookie(
+        self, app, vary, expected, action
+    ):
+        def view(request):
+            action(request)
+            return Response(headerlist=[('Vary', vary)] if vary else [])
+
+        assert app.run(view).headers['Vary'] == expected
+
+    def test_response_that_did_not_use_the_session_does_not_vary(self, app):
+        app.run(write)
+
+        def view(request):
+            assert request.session is not None
+
+        assert 'Vary' not in app.run(view).headers
+
+    def test_response_that_sets_the_cookie_is_not_stored(self, app):
+        assert app.run(write).headers['Cache-Control'] == 'no-store'
+        assert 'Cache-Control' not in app.run(read).headers
+        response = app.run(lambda request: request.session.invalidate())
+        assert response.headers['Cache-Control'] == 'no-store'
+
+    def test_cache_control_of_the_application_stays(self, app):
+        def view(request):
+            write(request)
+            return Response(cache_control='private')
+
+        assert app.run(view).headers['Cache-Control'] == 'private'
+
+
+class TestPersistence:
+    def test_cookie_max_age_slides_with_each_touch(self, make_app, database):
+        app = make_app(cookie_max_age=3000)
+        assert 'max-age=3000' in attributes(app.run(write))
+        assert set_cookies(app.run(read)) == []
+
+        database.query('UPDATE sessions SET expires = expires - 80000')
+        assert 'max-age=3000' in attributes(app.run(read))
+
+    def test_remember_makes_the_cookie_persistent(self, app, database):
+        app.run(write)
+        response = app.run(lambda request: request.session.remember(500))
+        assert 'max-age=500' in attributes(response)
+        assert set_cookies(app.run(read)) == []
+
+        database.query('UPDATE sessions SET expires = expires - 400')
+        assert 'max-age=500' in attributes(app.run(read))
+
+    def test_remember_none_returns_to_a_browser_session(self, app):
+        app.run(write)
+        app.run(lambda request: request.session.remember(500))
+
+        response = app.run(lambda request: request.session.remember(None))
+
+        assert attributes(response) == {'path=/', 'httponly', 'samesite=lax'}
+
+
+class TestRejected:
+    """What leads to no session is a new one, and never becomes one."""
+
+    @pytest.mark.parametrize(
+        'cookie',
+        [
+            '',
+            'x',
+            '"',
+            'x' * 154,
+            'x' * 100_000,
+            '\xff\xfe',
+            '\xc3\xa4' * 77,
+            CookieSigner(['another secret']).sign(make_session_id()),
+            CookieSigner([SECRET]).sign(make_session_id())[:-1],
+            CookieSigner([SECRET]).sign(make_session_id()) + 'A',
+            CookieSigner([SECRET]).sign('a' * 51)[:-1] + '=',
+        ],
+        ids=range(11),
+    )
+    def test_forged_cookie_is_a_new_session(self, app, cookie):
+        events = record(app, SessionRejected)
+
+        response = app.run(read, headers={'Cookie': f'session={cookie}'})
+
+        assert response.json == {}
+        assert [event.reason for event in events] == ['signature']
+        assert 'Set-Cookie' not in response.headers
+
+    def test_unknown_id_is_not_adopted(self, app, database):
+        events = record(app, SessionRejected)
+        session_id = make_session_id()
+        app.set_cookie('session', CookieSigner([SECRET]).sign(session_id))
+
+        app.run(write)
+
+        assert [event.reason for event in events] == ['unknown']
+        ((key,),) = database.query('SELECT session_id FROM sessions')
+        assert key != stored_key(session_id)
+        assert app.run(read).json == {'key': 'value'}
+
+    def test_expired_id_is_not_adopted(self, app, database, rows):
+        events = record(app, SessionRejected)
+        app.run(write)
+        cookie = app.cookies['session']
+        database.query('UPDATE sessions SET expires = UNIX_TIMESTAMP() - 1')
+
+        app.run(lambda request: request.session.update(other='value'))
+
+        assert [event.reason for event in events] == ['expired']
+        assert app.cookies['session'] != cookie
+        assert app.run(read).json == {'other': 'value'}
+        assert rows() == 2
+
+    @pytest.mark.parametrize('payload', ['', '{', '[1]', '"text"', 'null'])
+    def test_undecodable_payload_is_a_new_session(
+        self, app, database, payload
+    ):
+        events = record(app, SessionRejected)
+        app.run(write)
+        cookie = app.cookies['session']
+        database.query('UPDATE sessions SET data = %s', (payload,))
+
+        app.run(lambda request: request.session.update(other='value'))
+
+        assert [event.reason for event in events] == ['undecodable']
+        assert app.cookies['session'] != cookie
+        assert app.run(read).json == {'other': 'value'}
+
+    def test_event_leads_to_the_new_session(self, app):
+        events = record(app, SessionRejected)
+        cookie = CookieSigner([SECRET]).sign(make_session_id())
+
+        def view(request):
+            request.session['key'] = 'value'
+            (event,) = events
+            assert event.request is request
+            assert event.request.session['key'] == 'value'
+
+        app.run(view, headers={'Cookie': f'session={cookie}'})

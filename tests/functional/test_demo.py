@@ -1,0 +1,206 @@
+"""The demo application, made from its ini file."""
+
+import re
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import plaster
+import pytest
+from pyramid.interfaces import ISessionFactory
+from webtest import TestApp, TestResponse
+
+from pyramid_mysql_session import get_store
+
+DEMO = Path(__file__).parents[2] / 'docs' / 'demo'
+
+MakeShop = Callable[..., TestApp]
+
+
+@pytest.fixture
+def make_shop(database: Any) -> Iterator[MakeShop]:
+    """Make the demo; keyword arguments replace variables of its ini file."""
+    loader = plaster.get_loader(
+        str(DEMO / 'development.ini'), protocols=['wsgi']
+    )
+    server, made = database.server, []
+
+    def make(**changed: str) -> TestApp:
+        variables = {
+            'db_socket': str(server.socket or ''),
+            'db_host': server.host or '',
+            'db_port': str(server.port or ''),
+            'db_user': server.user,
+            'db_pass': server.password or '',
+            'db_name': database.name,
+            'http_port': '0',
+            'secret': 'a secret for the tests of the demo',
+        }
+        variables |= changed
+        app = loader.get_wsgi_app(
+            # a per cent sign has a meaning in an ini file
+            defaults={k: v.replace('%', '%%') for k, v in variables.items()}
+        )
+        made.append(app)
+        return TestApp(app)
+
+    yield make
+    for app in made:
+        app.registry.getUtility(ISessionFactory).close()
+
+
+@pytest.fixture
+def shop(make_shop: MakeShop) -> TestApp:
+    return make_shop()
+
+
+def submit(
+    page: TestResponse, action: str, button: str | None = None, **fields: str
+) -> TestResponse:
+    """Submit the form for an action, follow the redirect, return the page."""
+    (form,) = {f for f in page.forms.values() if f.action == action}
+    for name, value in fields.items():
+        form[name] = value
+    answer = form.submit(button)
+    assert answer.status_int == 303
+    return answer.follow()
+
+
+def log_in(shop: TestApp) -> TestResponse:
+    return submit(shop.get('/login'), '/login', user='ada')
+
+
+def flash(page: TestResponse) -> list[str]:
+    return [message.text for message in page.html.select('[role=status]')]
+
+
+def quantities(page: TestResponse) -> dict[str, str]:
+    fields = page.html.select('input[name=quantity]')
+    return {field['id']: field['value'] for field in fields}
+
+
+def test_log_in_shows_the_name_and_stores_the_userid(shop: TestApp) -> None:
+    page = log_in(shop)
+    assert flash(page) == ['Welcome, Ada.']
+    assert 'Log out Ada' in page
+    assert len(get_store(shop.app.registry).for_user('ada')) == 1
+
+
+def test_log_in_renews_the_id_and_keeps_the_cart(shop: TestApp) -> None:
+    submit(shop.get('/'), '/cart/tin', 'add')
+    before = shop.cookies['session']
+    page = log_in(shop)
+    assert shop.cookies['session'] != before
+    assert quantities(page) == {'tin': '1'}
+    assert get_store(shop.app.registry).count() == 1
+
+
+def test_three_cart_updates_are_all_kept(shop: TestApp) -> None:
+    page = log_in(shop)
+    page = submit(page, '/cart/teapot', 'add')
+    page = submit(page, '/cart/cup', 'add')
+    page = submit(page.click('Cart'), '/cart/teapot', 'change', quantity='3')
+    assert quantities(page) == {'teapot': '3', 'cup': '1'}
+    assert '€129.50' in page
+    assert quantities(submit(page, '/cart/cup', 'remove')) == {'teapot': '3'}
+
+
+def test_flash_message_is_shown_once(shop: TestApp) -> None:
+    page = submit(shop.get('/'), '/cart/cup', 'add')
+    assert flash(page) == ['Speckled cup: 1 in your cart.']
+    assert flash(shop.get('/')) == []
+
+
+@pytest.mark.parametrize('quantity', ['0', '100', '-1', '1.5', 'two', ''])
+def test_impossible_quantity_changes_nothing(
+    shop: TestApp, quantity: str
+) -> None:
+    page = submit(shop.get('/'), '/cart/cup', 'add').click('Cart')
+    page = submit(page, '/cart/cup', 'change', quantity=quantity)
+    assert flash(page) == ['A quantity is a whole number from 1 to 99.']
+    assert quantities(page) == {'cup': '1'}
+
+
+def test_order_moves_the_cart_into_the_orders(shop: TestApp) -> None:
+    submit(shop.get('/'), '/cart/tin', 'add')
+    page = submit(log_in(shop), '/order')
+    assert flash(page) == ['Thank you, Ada!']
+    assert quantities(page) == {}
+    (order,) = page.html.select('.orders li')
+    assert 'Tin of Assam' in order.text
+
+
+def test_order_without_log_in_leads_to_the_log_in_page(shop: TestApp) -> None:
+    token = shop.get('/').forms[0]['csrf_token'].value
+    page = shop.post('/order', {'csrf_token': token}).follow()
+    assert page.request.path == '/login'
+    assert flash(page) == ['Please log in first.']
+
+
+def test_log_out_forgets_everything(shop: TestApp) -> None:
+    page = submit(log_in(shop), '/cart/teapot', 'add')
+    session = shop.cookies['session']
+    page = submit(page, '/logout')
+    assert flash(page) == ['You are logged out.']
+    assert 'Log in' in page
+    assert quantities(shop.get('/cart')) == {}
+    assert get_store(shop.app.registry).for_user('ada') == []
+
+    shop.set_cookie('session', session)
+    assert 'Log in' in shop.get('/')
+
+
+@pytest.mark.parametrize(
+    'path', ['/login', '/logout', '/order', '/cart/cup?add']
+)
+def test_post_without_a_token_is_refused(shop: TestApp, path: str) -> None:
+    log_in(shop)
+    page = shop.post(path, status=400)
+    assert page.html.h1.text == 'That form was too old'
+    page = shop.get('/')
+    assert 'Log out Ada' in page
+    assert 'Cart (0)' in page
+
+
+@pytest.mark.parametrize('path', ['/nowhere', '/cart/coffee', '/logout'])
+def test_unknown_address_needs_no_session(shop: TestApp, path: str) -> None:
+    page = shop.get(path, status=404)
+    assert page.html.h1.text == 'Not on our shelf'
+    assert 'Set-Cookie' not in page.headers
+
+
+def test_panel_tells_about_the_session_but_not_its_id(shop: TestApp) -> None:
+    page = log_in(shop)
+    facts = page.html.select_one('footer dl').text.split()
+    assert re.fullmatch(
+        r'Created [-\d]{10} [:\d]{8} UTC New no Keys 2: \S+ \S+',
+        ' '.join(facts),
+    )
+    assert shop.cookies['session'] not in page
+
+
+def test_server_that_is_down_gives_a_503_page(
+    shop: TestApp, make_shop: MakeShop, caplog: pytest.LogCaptureFixture
+) -> None:
+    log_in(shop)
+    with socket.socket() as silent:
+        # bound, but not listening: whoever connects is refused
+        silent.bind(('127.0.0.1', 0))
+        down = make_shop(
+            db_socket='',
+            db_host='127.0.0.1',
+            db_port=str(silent.getsockname()[1]),
+        )
+        # the first visitor's session cannot be saved, Ada's not be loaded
+        for cookie in (None, shop.cookies['session']):
+            if cookie:
+                down.set_cookie('session', cookie)
+            page = down.get('/', status=503)
+            assert page.html.h1.text == 'Back in a moment'
+            assert page.headers['Retry-After'] == '30'
+            assert 'Set-Cookie' not in page.headers
+    assert [r.name for r in caplog.records if r.levelname == 'ERROR'] == [
+        'shop.views',
+        'shop.views',
+    ]

@@ -1,0 +1,147 @@
+"""What tests share besides the fixtures."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import time
+
+import pytest
+from pyramid.config import Configurator
+from pyramid.interfaces import ISessionFactory
+from webtest import TestApp
+
+import pyramid_mysql_session
+
+# where the WSGI environment has the function that answers
+VIEW = 'tests.view'
+
+
+class Application(TestApp):
+    """
+    A Pyramid application, and a browser with its own cookies.
+
+    Usable from one thread at a time; :meth:`browser` gives more of them.
+    """
+
+    def __init__(self, router, view=None):
+        super().__init__(router, {VIEW: view})
+
+    @property
+    def registry(self):
+        return self.app.registry
+
+    @property
+    def store(self):
+        return pyramid_mysql_session.get_store(self.registry)
+
+    def browser(self):
+        """Return another browser, without cookies, for the application."""
+        return Application(self.app, self.extra_environ[VIEW])
+
+    def run(self, view=None, path='/', method='GET', **kwargs):
+        """
+        Send a request that a function answers, and return its response.
+
+        :param view: called with the request; what it returns becomes JSON
+            unless it is a response. By default the view of this browser.
+        :param kwargs: what ``TestApp.request`` takes.
+        """
+        environ = {VIEW: view} if view else {}
+        return self.request(path, method=method, environ=environ, **kwargs)
+
+    def close(self):
+        """Close the session factory."""
+        self.registry.getUtility(ISessionFactory).close()
+
+
+def application(database, view=None, configure=None, pool=None, **settings):
+    """
+    Make an application that keeps its sessions in a database.
+
+    :param view: the default of :meth:`Application.run`.
+    :param configure: called with the configurator before the include.
+    :param pool: passed in through the registry.
+    :param settings: settings without their prefix; ``None`` removes one. No
+        thread purges unless they say so.
+    """
+    settings = {'purge_expired': False, **settings}
+    with Configurator(settings=database.settings(**settings)) as config:
+        if pool is not None:
+            config.registry[pyramid_mysql_session.POOL_KEY] = pool
+        if configure is not None:
+            configure(config)
+        config.include('pyramid_mysql_session')
+        config.add_view(_answer, renderer='json')
+    return Application(config.make_wsgi_app(), view)
+
+
+def _answer(request):
+    return request.environ[VIEW](request)
+
+
+def record(app, *kinds):
+    """Return a list to which the application's events are added."""
+    events = []
+    for kind in kinds:
+        app.registry.registerHandler(events.append, (kind,))
+    return events
+
+
+def fetch(app, sql):
+    """Return the rows of a statement on a connection of the application."""
+    return app.store._pool.run(lambda connection: connection.fetch(sql))
+
+
+def wait_until(condition):
+    """Wait for what a server or another thread is about to do."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, 'waited for 30 seconds in vain'
+
+
+def connections(database):
+    """Return id and statement of each connection that uses a database."""
+    asking = 'SHOW FULL PROCESSLIST'
+    return {
+        number: info
+        for number, _, _, name, _, _, _, info, *_ in database.query(asking)
+        if name == database.name and info != asking
+    }
+
+
+def kill_connections(database):
+    """Kill all connections to a database."""
+    for number in connections(database):
+        database.query(f'KILL {number}')
+    wait_until(lambda: not connections(database))
+
+
+@contextlib.contextmanager
+def variables(server, **values):
+    """Give global variables of the server other values for a while."""
+    if not server.private:
+        pytest.skip('the settings of this server are not ours')
+    names = ', '.join(f'@@GLOBAL.{name}' for name in values)
+    (before,) = server.query(f'SELECT {names}')
+    assign = ', '.join(f'GLOBAL {name} = %s' for name in values)
+    try:
+        server.query(f'SET {assign}', tuple(values.values()))
+        yield
+    finally:
+        server.query(f'SET {assign}', before)
+
+
+@contextlib.contextmanager
+def user(database, privileges, table='*'):
+    """Give the settings of a new user who has some privileges."""
+    name = f'user_{secrets.token_hex(6)}'
+    password = secrets.token_urlsafe(12)
+    database.query(f"CREATE USER {name}@'%%' IDENTIFIED BY %s", (password,))
+    try:
+        database.query(
+            f"GRANT {privileges} ON `{database.name}`.{table} TO {name}@'%'"
+        )
+        yield {'user': name, 'password': password}
+    finally:
+        database.query(f"DROP USER {name}@'%'")

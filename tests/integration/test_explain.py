@@ -1,0 +1,155 @@
+"""Every statement uses the index that it should, on both servers."""
+
+import pytest
+
+from pyramid_mysql_session import (
+    IMySQLSessionStore,
+    session_factory_from_settings,
+)
+from pyramid_mysql_session.identity import make_session_id, stored_key
+
+ROWS = 4000
+DEAD = 1500
+USERS = 400
+
+IDS = [make_session_id() for _ in range(ROWS)]
+FRESH = make_session_id()
+OTHER = make_session_id()
+
+
+def lock_and_save(store):
+    with store.locked(IDS[-4]) as row:
+        row.save('{"a": 2}', 60)
+
+
+def lock_and_delete(store):
+    with store.locked(IDS[-5]) as row:
+        row.delete()
+
+
+#: What is called -> the indexes that its statements use, in their order.
+#: ``None`` stands for a statement that may read the whole table.
+CASES = {
+    'load': (lambda store: store.load(IDS[-1]), ['PRIMARY']),
+    'create': (lambda store: store.create(FRESH, '{}', 60), ['INSERT']),
+    'create instead of another': (
+        lambda store: store.create(OTHER, '{}', 60, replaces=IDS[-2]),
+        ['PRIMARY', 'INSERT'],
+    ),
+    'save': (lambda store: store.save(IDS[-1], '{}', 1, 60), ['PRIMARY']),
+    'save under another id': (
+        lambda store: store.save(IDS[-3], '{}', 1, 60, None, FRESH),
+        ['PRIMARY'],
+    ),
+    'save after somebody else': (
+        lambda store: store.save(IDS[-1], '{}', 2, 60),
+        ['PRIMARY', 'PRIMARY'],
+    ),
+    'touch': (lambda store: store.touch(IDS[-1], 60), ['PRIMARY']),
+    'delete': (lambda store: store.delete(IDS[-1]), ['PRIMARY']),
+    'delete of a revision': (
+        lambda store: store.delete(IDS[-1], 1),
+        ['PRIMARY'],
+    ),
+    'locked, saved': (lock_and_save, ['PRIMARY', 'PRIMARY']),
+    'locked, deleted': (lock_and_delete, ['PRIMARY', 'PRIMARY']),
+    'for_user': (lambda store: store.for_user('user 7'), ['userid']),
+    'delete_for_user': (
+        lambda store: store.delete_for_user('user 7'),
+        ['userid'],
+    ),
+    'delete_for_user but one': (
+        lambda store: store.delete_for_user('user 7', keep=IDS[-1]),
+        ['userid'],
+    ),
+    'purge': (
+        lambda store: store.purge(exclusive=True),
+        ['expires', 'PRIMARY'] * 2,
+    ),
+    'iter_sessions': (
+        lambda store: list(store.iter_sessions()),
+        ['PRIMARY'] * 4,
+    ),
+    'count': (lambda store: store.count(), [None]),
+    'clear': (lambda store: store.clear(), [None] * 5),
+}
+
+
+@pytest.fixture(scope='module')
+def untouched(server):
+    """A database with sessions that no test changes."""
+    database = server.create_database()
+    factory = make_factory(database)
+    factory.store.check_table()
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.executemany(
+            'INSERT INTO sessions VALUES '
+            '(%s, UNIX_TIMESTAMP() + %s, %s, UNIX_TIMESTAMP(), 1, %s)',
+            [
+                (
+                    stored_key(session_id),
+                    (number - DEAD) * 10,
+                    '{"payload": "%s"}' % ('x' * 400),
+                    f'user {number % USERS}',
+                )
+                for number, session_id in enumerate(IDS)
+            ],
+        )
+        cursor.execute('ANALYZE TABLE sessions')
+    yield database
+    factory.close()
+    database.drop()
+
+
+@pytest.fixture
+def store(database, untouched):
+    """A store with the sessions of the untouched database."""
+    database.query(f'CREATE TABLE sessions LIKE {untouched.name}.sessions')
+    database.query(
+        f'INSERT INTO sessions SELECT * FROM {untouched.name}.sessions'
+    )
+    factory = make_factory(database)
+    factory.store.check_table()
+    yield factory.store
+    factory.close()
+
+
+def make_factory(database):
+    # the condition that an absolute time-out adds must not hide the index
+    return session_factory_from_settings(
+        database.settings(purge_expired=False, absolute_timeout=10**6)
+    )
+
+
+def index_of(database, statement):
+    """Return the index that a statement uses, ``None`` for a full scan."""
+    if statement.startswith('INSERT'):
+        return 'INSERT'
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(f'EXPLAIN FORMAT=TRADITIONAL {statement}')
+        columns = [column[0].lower() for column in cursor.description]
+        (plan,) = [dict(zip(columns, row, strict=True)) for row in cursor]
+    return None if plan['type'] in ('ALL', 'index') else plan['key']
+
+
+def test_every_method_of_the_store_is_exercised():
+    exercised = {name.split()[0].rstrip(',') for name in CASES}
+    without_rows = {'create_table', 'check_table', 'close'}
+
+    assert exercised | without_rows == set(IMySQLSessionStore.names())
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_statement_uses_the_right_index(untouched, store, statements, case):
+    call, expected = CASES[case]
+
+    with statements() as log:
+        call(store)
+
+    # what is explained is not what these statements left behind
+    found = [
+        index_of(untouched, statement)
+        for statement in log
+        if '`sessions`' in statement
+    ]
+    assert found == expected

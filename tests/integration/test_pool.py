@@ -1,0 +1,249 @@
+"""The pool that the package builds from the settings."""
+
+import contextlib
+import socket
+import subprocess
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from pyramid_mysql_session import StoreUnavailable
+from tests import helpers
+
+#: Seconds that a bounded wait may take longer than its limit.
+MARGIN = 1
+
+
+def fill(request):
+    request.session['number'] = 1
+
+
+def count(request):
+    request.session['number'] += 1
+    return request.session['number']
+
+
+def read(request):
+    return request.session.get('number')
+
+
+@contextlib.contextmanager
+def takes(seconds):
+    """Assert that a block takes so many seconds, and a margin at most."""
+    began = time.monotonic()
+    yield
+    assert seconds <= time.monotonic() - began < seconds + MARGIN
+
+
+@contextlib.contextmanager
+def silent_server():
+    """Listen on a port of which nobody ever hears anything."""
+    with socket.socket() as listening:
+        listening.bind(('127.0.0.1', 0))
+        listening.listen()
+        host, port = listening.getsockname()
+        yield {'host': host, 'port': port, 'unix_socket': None}
+
+
+def variable(app, *names):
+    """Return the value of a variable that has one of these names."""
+    listed = ', '.join(f"'{name}'" for name in names)
+    ((_, value), *_) = helpers.fetch(
+        app, f'SHOW SESSION VARIABLES WHERE Variable_name IN ({listed})'
+    )
+    return value
+
+
+class TestConnections:
+    @pytest.mark.parametrize(
+        ('sql_mode', 'isolation'),
+        [
+            ('', 'REPEATABLE-READ'),
+            ('ANSI_QUOTES,NO_BACKSLASH_ESCAPES', 'SERIALIZABLE'),
+            ('TRADITIONAL,PIPES_AS_CONCAT', 'READ-UNCOMMITTED'),
+        ],
+    )
+    def test_connections_are_as_wanted_whatever_the_defaults(
+        self, server, make_app, sql_mode, isolation
+    ):
+        ((isolation_name, _), *_) = server.query(
+            'SHOW VARIABLES WHERE Variable_name IN '
+            "('transaction_isolation', 'tx_isolation')"
+        )
+        defaults = {
+            'sql_mode': sql_mode,
+            isolation_name: isolation,
+            'autocommit': 0,
+            'innodb_lock_wait_timeout': 77,
+            'lock_wait_timeout': 78,
+            'completion_type': 'CHAIN',
+            'character_set_server': 'latin1',
+        }
+        app = make_app(lock_timeout=3)
+        with helpers.variables(server, **defaults):
+            app.run(fill)
+            for _ in range(3):
+                app.run(count)
+
+            assert variable(app, 'sql_mode') == (
+                'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'
+            )
+            assert variable(app, isolation_name) == 'READ-COMMITTED'
+            assert variable(app, 'autocommit') == 'ON'
+            assert variable(app, 'innodb_lock_wait_timeout') == '3'
+            assert variable(app, 'lock_wait_timeout') == '3'
+            assert variable(app, 'completion_type') == 'NO_CHAIN'
+            assert variable(app, 'character_set_connection') == 'utf8mb4'
+        assert app.run(read).json == 4
+
+    def test_connections_count_the_rows_that_an_update_finds(self, app):
+        app.run(fill)
+
+        assert (
+            app.store._pool.run(
+                lambda connection: connection.execute(
+                    'UPDATE sessions SET expires = expires'
+                )
+            )
+            == 1
+        )
+
+    def test_socket_and_tcp_both_work(self, server, make_app):
+        if not server.private:
+            pytest.skip('this server need not listen on both')
+        address = {'host': server.host, 'port': server.port}
+        tcp = make_app(**address, unix_socket=None)
+        local = make_app(unix_socket=server.socket)
+        tcp.run(fill)
+        local.set_cookie('session', tcp.cookies['session'])
+
+        assert local.run(count).json == 2
+        ((tcp_host,),) = helpers.fetch(
+            tcp,
+            'SELECT HOST FROM information_schema.PROCESSLIST '
+            'WHERE ID = CONNECTION_ID()',
+        )
+        assert ':' in tcp_host
+
+    @pytest.mark.parametrize('by_address', [True, False])
+    def test_option_file_says_what_the_settings_leave_open(
+        self, server, database, make_app, tmp_path, by_address
+    ):
+        path = tmp_path / 'my.cnf'
+        names = {'unix_socket': 'socket'}
+        where = server.address
+        if by_address and server.private:
+            where = {'host': server.host, 'port': server.port}
+        with helpers.user(database, 'ALL') as user:
+            client = ''.join(
+                f'{names.get(name, name)} = {value}\n'
+                for name, value in {**where, **user}.items()
+            )
+            path.write_text(
+                f'[client]\n{client}[web]\ndatabase = {database.name}\n'
+            )
+            app = make_app(
+                host=None,
+                port=None,
+                unix_socket=None,
+                user=None,
+                password=None,
+                database=None,
+                read_default_file=str(path),
+                read_default_group='web',
+            )
+            app.run(fill)
+
+            ((name,),) = helpers.fetch(app, 'SELECT USER()')
+            assert name.startswith(user['user'] + '@')
+
+
+class TestEncryption:
+    @pytest.fixture
+    def certificate(self, tmp_path):
+        """Options of a server whose certificate is its own authority."""
+        key, certificate = tmp_path / 'key.pem', tmp_path / 'certificate.pem'
+        subprocess.run(
+            [
+                *('openssl', 'req', '-x509', '-nodes', '-newkey', 'rsa:2048'),
+                *('-subj', '/CN=tests', '-keyout', key, '-out', certificate),
+                *('-addext', 'subjectAltName=IP:127.0.0.1'),
+            ],
+            check=True,
+            capture_output=True,
+        )
+        return {
+            'ssl_ca': certificate,
+            'ssl_cert': certificate,
+            'ssl_key': key,
+        }
+
+    def test_ssl_settings_decide_on_encryption_and_trust(
+        self, private_server, certificate, tmp_path
+    ):
+        database = private_server(**certificate).create_database()
+        server = database.server
+        authority = str(certificate['ssl_ca'])
+        other = tmp_path / 'other.pem'
+        other.write_text('')
+        tcp = {
+            'host': server.host,
+            'port': server.port,
+            'unix_socket': None,
+        }
+
+        def cipher(**settings):
+            app = helpers.application(database, **{**tcp, **settings})
+            with contextlib.closing(app):
+                app.run(fill)
+                return variable_of_status(app)
+
+        def variable_of_status(app):
+            ((_, value),) = helpers.fetch(
+                app, "SHOW SESSION STATUS LIKE 'Ssl_cipher'"
+            )
+            return value
+
+        assert cipher(ssl_mode='DISABLED') == ''
+        assert cipher(ssl_mode='REQUIRED') != ''
+        assert cipher(ssl_mode='VERIFY_CA', ssl_ca=authority) != ''
+        assert cipher(ssl_mode='VERIFY_IDENTITY', ssl_ca=authority) != ''
+        with pytest.raises(StoreUnavailable, match='ssl settings') as caught:
+            cipher(ssl_mode='VERIFY_CA', ssl_ca=str(other))
+        assert caught.value.code == 2026
+
+    def test_client_certificate_is_shown_to_the_server(
+        self, private_server, certificate
+    ):
+        database = private_server(**certificate).create_database()
+        with helpers.user(database, 'ALL') as user:
+            database.query(f"ALTER USER {user['user']}@'%' REQUIRE X509")
+            paths = {name: str(path) for name, path in certificate.items()}
+            shown = helpers.application(
+                database, ssl_mode='VERIFY_CA', **paths, **user
+            )
+            hidden = helpers.application(
+                database, ssl_mode='REQUIRED', **user
+            )
+
+            shown.run(fill)
+            with pytest.raises(StoreUnavailable, match='refused the user'):
+                hidden.run(fill)
+            shown.close()
+            hidden.close()
+
+    def test_required_encryption_never_goes_without(self, private_server):
+        options = {'mariadb': 'skip_ssl', 'mysql': 'tls_version'}
+        server = private_server
+        database = server(
+            **{'loose_' + options['mariadb']: '', 'loose_tls_version': 'none'}
+        ).create_database()
+        app = helpers.application(database, ssl_mode='REQUIRED')
+
+        with pytest.raises(StoreUnavailable, match='ssl settings') as caught:
+            app.run(fill)
+
+        assert caught.value.code == 2026
+        app.close()

@@ -1,0 +1,243 @@
+"""What a request costs, by the server's own account."""
+
+import pytest
+
+from tests import helpers
+
+
+def nothing(request):
+    return None
+
+
+def evaluate(request):
+    assert request.session is not None
+
+
+def read(request):
+    return dict(request.session)
+
+
+def update(request):
+    request.session['number'] = 2
+
+
+def update_nested(request):
+    request.session['cart']['items'].append('book')
+
+
+def write_equal(request):
+    request.session['number'] = 1
+    request.session['cart'] = {'items': []}
+
+
+def peek_flash(request):
+    return request.session.peek_flash()
+
+
+def flash_and_pop(request):
+    request.session.flash('saved')
+    return request.session.pop_flash()
+
+
+def log_out(request):
+    request.session.invalidate()
+
+
+def log_in_anew(request):
+    request.session.invalidate()
+    request.session['number'] = 1
+
+
+def empty(request):
+    request.session.clear()
+
+
+def renew(request):
+    request.session.renew_id()
+
+
+def renew_and_update(request):
+    request.session.renew_id()
+    request.session['number'] = 2
+
+
+def remember(request):
+    request.session.remember(600)
+
+
+def lock(request):
+    with request.session.locked():
+        pass
+
+
+def lock_and_update(request):
+    with request.session.locked():
+        request.session['number'] += 1
+
+
+def fill(request):
+    request.session.update(number=1, cart={'items': []})
+
+
+def verbs(log):
+    """Return the first word of all that the server was asked to do."""
+    assert log.pings == 0
+    return [
+        text.split()[0].upper() if command in ('Query', 'Execute') else command
+        for _, command, text in log.commands
+    ]
+
+
+@pytest.fixture
+def app(database):
+    """An application with a warm connection, and a browser with a session."""
+    app = helpers.application(database)
+    app.run(fill)
+    yield app
+    app.close()
+
+
+@pytest.mark.parametrize(
+    ('view', 'expected'),
+    [
+        (nothing, []),
+        (evaluate, []),
+        (read, ['SELECT']),
+        (update, ['SELECT', 'UPDATE']),
+        (update_nested, ['SELECT', 'UPDATE']),
+        (write_equal, ['SELECT']),
+        (peek_flash, ['SELECT']),
+        (flash_and_pop, ['SELECT']),
+        (renew, ['SELECT', 'UPDATE']),
+        (renew_and_update, ['SELECT', 'UPDATE']),
+        (remember, ['SELECT', 'UPDATE']),
+        (empty, ['SELECT', 'DELETE']),
+        (log_out, ['DELETE']),
+        (log_in_anew, ['BEGIN', 'DELETE', 'INSERT', 'COMMIT']),
+        (lock, ['SELECT', 'BEGIN', 'SELECT', 'COMMIT']),
+        (lock_and_update, ['SELECT', 'BEGIN', 'SELECT', 'UPDATE', 'COMMIT']),
+    ],
+)
+def test_request_with_a_session_costs(app, statements, view, expected):
+    with statements() as log:
+        app.run(view)
+
+    assert verbs(log) == expected
+
+
+@pytest.mark.parametrize(
+    ('view', 'expected'),
+    [
+        (nothing, []),
+        (evaluate, []),
+        (read, []),
+        (fill, ['INSERT']),
+        (flash_and_pop, []),
+        (log_out, []),
+        (renew, []),
+        (remember, []),
+        (lock, []),
+    ],
+)
+def test_request_without_a_session_costs(app, statements, view, expected):
+    with statements() as log:
+        app.browser().run(view)
+
+    assert verbs(log) == expected
+
+
+@pytest.mark.parametrize('view', [read, log_out, renew, lock])
+@pytest.mark.parametrize(
+    'change',
+    [
+        lambda value: ('A' if value[0] != 'A' else 'B') + value[1:],
+        lambda value: value[:-8],
+        lambda value: value + 'A',
+        lambda value: value * 40,
+        lambda value: 'ü' * len(value),
+        lambda value: '\xff\xfe' + value[2:],
+        lambda value: '',
+        lambda value: '"',
+    ],
+    ids=[
+        'forged',
+        'truncated',
+        'extended',
+        'oversized',
+        'text',
+        'bytes',
+        'empty',
+        'quote',
+    ],
+)
+def test_request_with_a_bad_cookie_costs_nothing(
+    app, statements, view, change
+):
+    cookie = 'session=' + change(app.cookies['session'])
+    with statements() as log:
+        response = app.browser().run(view, headers={'Cookie': cookie})
+
+    assert verbs(log) == []
+    assert 'Set-Cookie' not in response.headers
+
+
+def test_request_with_the_cookie_of_a_dead_session_costs_one_read(
+    app, database, statements
+):
+    database.query('DELETE FROM sessions')
+
+    with statements() as log:
+        assert app.run(read).json == {}
+
+    assert verbs(log) == ['SELECT']
+
+
+@pytest.mark.parametrize(
+    ('view', 'expected'),
+    [
+        (nothing, []),
+        (evaluate, []),
+        (read, ['SELECT', 'UPDATE']),
+        (write_equal, ['SELECT', 'UPDATE']),
+        (update, ['SELECT', 'UPDATE']),
+    ],
+)
+def test_due_touch_costs_one_more_statement(
+    app, database, statements, view, expected
+):
+    database.query('UPDATE sessions SET expires = expires - 8641')
+
+    with statements() as log:
+        app.run(view)
+    with statements() as later:
+        app.run(view)
+
+    assert verbs(log) == expected
+    if view in (read, write_equal):
+        assert 'data' not in log[1]
+        assert verbs(later) == ['SELECT']
+
+
+def test_touch_not_due_costs_nothing(app, database, statements):
+    database.query('UPDATE sessions SET expires = expires - 8600')
+
+    with statements() as log:
+        app.run(read)
+
+    assert verbs(log) == ['SELECT']
+
+
+def test_first_statement_of_a_process_connects_and_checks_once(
+    database, statements
+):
+    app = helpers.application(database)
+    with statements() as log:
+        app.run(fill)
+    with statements() as later:
+        app.browser().run(fill)
+
+    assert sum('information_schema' in text for text in log) > 0
+    assert sum(text.startswith('CREATE TABLE') for text in log) == 1
+    assert [command for _, command, _ in log.commands].count('Connect') == 1
+    assert verbs(later) == ['INSERT']
+    app.close()

@@ -1,0 +1,288 @@
+"""An in-memory store; ``contract.StoreContract`` keeps it honest."""
+
+from __future__ import annotations
+
+import functools
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from zope.interface import implementer
+
+from pyramid_mysql_session import revisions
+from pyramid_mysql_session.errors import (
+    LockTimeout,
+    PayloadTooLarge,
+    StoreUnavailable,
+)
+from pyramid_mysql_session.identity import stored_key
+from pyramid_mysql_session.interfaces import IMySQLSessionStore
+from pyramid_mysql_session.maintenance import Record, StoredSession
+from pyramid_mysql_session.store import LockedRecord, Outcome
+
+#: When the clocks of tests begin.
+BEGINNING = 1_700_000_000
+
+
+class Clock:
+    """A clock that stands still until a test moves it."""
+
+    def __init__(self):
+        self.now = BEGINNING
+
+    def move(self, seconds):
+        self.now += seconds
+
+
+class Row(NamedTuple):
+    """What a table would hold under a stored key."""
+
+    payload: str
+    created: int
+    expires: int
+    revision: int
+    userid: str | None
+
+
+@implementer(IMySQLSessionStore)
+class MemoryStore:
+    """
+    Sessions in a ``dict``.
+
+    :param absolute_timeout: and the rest as in the settings.
+    :ivar rows: :class:`Row` objects by stored key.
+    :ivar calls: the names of the methods that a session called.
+    """
+
+    def __init__(
+        self,
+        clock,
+        absolute_timeout=None,
+        max_payload_bytes=2**24 - 1,
+        purge_batch=1000,
+    ):
+        self.clock = clock
+        self.rows = {}
+        self.calls = []
+        self._absolute_timeout = absolute_timeout
+        self._max_payload_bytes = max_payload_bytes
+        self._purge_batch = purge_batch
+        self._locked = set()
+        self._purging = self._closed = False
+
+    def load(self, session_id):
+        self._open('load')
+        return self._record(self._find(session_id))
+
+    def create(
+        self, session_id, payload, idle_timeout, userid=None, replaces=None
+    ):
+        self._open('create')
+        self._measure(payload, userid)
+        revision, now = revisions.first(), self.clock.now
+        if replaces is not None:
+            self._unlocked(replaces)
+            self._remove(replaces)
+        expires = self._deadline(now, idle_timeout)
+        self.rows[stored_key(session_id)] = Row(
+            payload, now, expires, revision, userid
+        )
+        return revision
+
+    def save(
+        self,
+        session_id,
+        payload,
+        revision,
+        idle_timeout,
+        userid=None,
+        new_session_id=None,
+        attempted=None,
+    ):
+        self._open('save')
+        self._unlocked(session_id)
+        written = attempted or revisions.following(revision)
+        if self._swap(
+            session_id,
+            payload,
+            revision,
+            idle_timeout,
+            userid,
+            new_session_id,
+            written,
+        ):
+            return Outcome(written)
+        row = self._find(session_id)
+        if attempted is not None:
+            if new_session_id is not None and self._find(new_session_id):
+                return Outcome(written)
+            done = row and revisions.was_written(
+                attempted, revision, row.revision
+            )
+            if row is not None and done is None:
+                raise StoreUnavailable('Nobody knows', '', None, True)
+            if done:
+                return Outcome(written)
+        return Outcome(None, self._record(row) if self._alive(row) else None)
+
+    def touch(self, session_id, idle_timeout):
+        self._open('touch')
+        self._unlocked(session_id)
+        row = self._find(session_id)
+        if not self._alive(row):
+            return False
+        deadline = self._deadline(row.created, idle_timeout)
+        self.rows[stored_key(session_id)] = row._replace(
+            expires=max(row.expires, deadline)
+        )
+        return True
+
+    def delete(self, session_id, revision=None):
+        self._open('delete')
+        self._unlocked(session_id)
+        row = self._find(session_id)
+        if row is not None and revision in (None, row.revision):
+            self._remove(session_id)
+            return None
+        return self._record(row) if self._alive(row) else None
+
+    @contextmanager
+    def locked(self, session_id):
+        self._open('locked')
+        self._unlocked(session_id)
+        key = stored_key(session_id)
+        row = self._find(session_id)
+        before = dict(self.rows)
+        self._locked.add(key)
+        try:
+            yield LockedRecord(
+                self._record(row) if self._alive(row) else None,
+                lambda update: update(),
+                lambda *args: functools.partial(self._swap, session_id, *args),
+                lambda: self._remove(session_id),
+            )
+        except BaseException:
+            self.rows.clear()
+            self.rows.update(before)
+            raise
+        finally:
+            self._locked.remove(key)
+
+    def count(self):
+        self._open('count')
+        return sum(map(self._alive, self.rows.values()))
+
+    def iter_sessions(self, batch=1000):
+        self._open('iter_sessions')
+        for key, row in sorted(self.rows.items()):
+            if self._alive(row):
+                yield StoredSession(key, row.userid, self._record(row))
+
+    def for_user(self, userid):
+        return [
+            stored
+            for stored in self.iter_sessions()
+            if stored.userid == userid
+        ]
+
+    def delete_for_user(self, userid, keep=None):
+        kept = keep and stored_key(keep)
+        keys = [each.key for each in self.for_user(userid) if each.key != kept]
+        for key in keys:
+            del self.rows[key]
+        return len(keys)
+
+    def clear(self):
+        self._open('clear')
+        deleted = len(self.rows)
+        self.rows.clear()
+        return deleted
+
+    def purge(self, stop=lambda: False, exclusive=False):
+        self._open('purge')
+        if exclusive and self._purging:
+            return 0
+        self._purging, deleted = exclusive, 0
+        rows = self._purge_batch
+        while rows == self._purge_batch and not stop():
+            dead = [
+                key
+                for key, row in self.rows.items()
+                if row.expires < self.clock.now
+            ][: self._purge_batch]
+            for key in dead:
+                del self.rows[key]
+            rows = len(dead)
+            deleted += rows
+        self._purging = False
+        return deleted
+
+    def create_table(self):
+        self._open('create_table')
+
+    def check_table(self):
+        self._open('check_table')
+        return []
+
+    def close(self):
+        self._closed = True
+
+    def _open(self, name):
+        if self._closed:
+            raise StoreUnavailable('The session store is closed', '')
+        self.calls.append(name)
+
+    def _measure(self, payload, userid):
+        for text, limit in ((payload, self._max_payload_bytes), (userid, 255)):
+            if text is not None and len(text) > limit:
+                raise PayloadTooLarge('It', len(text), limit, '')
+
+    def _unlocked(self, session_id):
+        if stored_key(session_id) in self._locked:
+            raise LockTimeout('Somebody else keeps the row locked', '')
+
+    def _find(self, session_id):
+        return self.rows.get(stored_key(session_id))
+
+    def _alive(self, row):
+        return row is not None and self._record(row).expires >= self.clock.now
+
+    def _record(self, row):
+        if row is None:
+            return None
+        expires = row.expires
+        if self._absolute_timeout is not None:
+            expires = min(expires, row.created + self._absolute_timeout)
+        payload, created, _, revision, _ = row
+        return Record(payload, created, expires, revision, self.clock.now)
+
+    def _deadline(self, created, idle_timeout):
+        deadline = self.clock.now + idle_timeout
+        if self._absolute_timeout is not None:
+            deadline = min(deadline, created + self._absolute_timeout)
+        return deadline
+
+    def _remove(self, session_id):
+        return self.rows.pop(stored_key(session_id), None) is not None
+
+    def _swap(
+        self,
+        session_id,
+        payload,
+        revision,
+        idle_timeout,
+        userid,
+        new_session_id,
+        written,
+    ):
+        self._measure(payload, userid)
+        row = self._find(session_id)
+        if not self._alive(row) or row.revision != revision:
+            return False
+        self._remove(session_id)
+        row = row._replace(
+            revision=written, expires=self._deadline(row.created, idle_timeout)
+        )
+        if payload is not None:
+            row = row._replace(payload=payload, userid=userid)
+        self.rows[stored_key(new_session_id or session_id)] = row
+        return True

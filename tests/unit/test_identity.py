@@ -1,0 +1,144 @@
+import hashlib
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyramid_mysql_session import identity
+from pyramid_mysql_session.identity import CookieSigner
+
+ID = '655a1b2c' + 'AZaz09-_' * 5 + 'xyz'
+LENGTH = 154
+
+signer = CookieSigner(['first secret', 'sécond secret'])
+VALUE = signer.sign(ID)
+
+
+def refuses(signer, value):
+    with pytest.raises(ValueError, match='no secret signed this cookie'):
+        signer.verify(value)
+    return True
+
+
+def test_session_id_is_the_second_and_256_random_bits(monkeypatch):
+    monkeypatch.setattr(identity.time, 'time', lambda: 0x655A1B2C + 0.9)
+    monkeypatch.setattr(
+        identity.secrets, 'token_urlsafe', lambda size: f'<{size} bytes>'
+    )
+
+    assert identity.make_session_id() == '655a1b2c<32 bytes>'
+
+
+@pytest.mark.parametrize('now', [0, 0x655A1B2C, 2**32 + 5])
+def test_session_id_has_one_form_at_any_time(monkeypatch, now):
+    monkeypatch.setattr(identity.time, 'time', lambda: now)
+
+    session_id = identity.make_session_id()
+
+    assert re.fullmatch('[0-9a-f]{8}[0-9A-Za-z_-]{43}', session_id)
+    assert len(session_id) == identity.SESSION_ID_LENGTH
+    assert session_id != identity.make_session_id()
+    assert signer.verify(signer.sign(session_id)) == (session_id, False)
+
+
+def test_stored_key_is_the_second_and_a_sha224():
+    key = identity.stored_key(ID)
+
+    assert key[:4] == 0x655A1B2C.to_bytes(4, 'big')
+    assert key[4:] == hashlib.sha224(ID.encode()).digest()
+    assert len(key) == 32
+
+
+def test_stored_keys_of_later_sessions_come_later():
+    earlier, later = (f'{second:08x}' + 43 * 'x' for second in (0xFF, 0x100))
+
+    assert identity.stored_key(earlier) < identity.stored_key(later)
+
+
+@pytest.mark.parametrize('text', ['', ID[:-1], ID + 'x', 'x' * 10_000])
+def test_text_of_another_length_is_no_session_id(text):
+    with pytest.raises(ValueError, match='characters') as caught:
+        identity.stored_key(text)
+
+    assert str(caught.value) == (
+        f'a session id has 51 characters, this text has {len(text)}'
+    )
+
+
+@pytest.mark.parametrize('text', ['no digits' + ID[9:], ID[:-1] + 'é'])
+def test_text_of_other_characters_is_no_session_id(text):
+    with pytest.raises(ValueError, match='position') as caught:
+        identity.stored_key(text)
+
+    assert text[:8] not in str(caught.value)
+
+
+def test_label_is_the_beginning_of_the_hashed_part():
+    assert identity.label(ID) == hashlib.sha224(ID.encode()).hexdigest()[:8]
+
+
+def test_cookie_value_is_plain_base64():
+    assert len(VALUE) == LENGTH
+    assert re.fullmatch('[0-9A-Za-z_-]*', VALUE)
+
+
+def test_cookie_value_is_verified_again_and_again():
+    assert signer.verify(VALUE) == (ID, False)
+    assert signer.verify(VALUE) == (ID, False)
+
+
+def test_cookie_signed_with_an_older_secret_is_to_be_issued_anew():
+    older = CookieSigner(['sécond secret'])
+
+    assert signer.verify(older.sign(ID)) == (ID, True)
+
+
+def test_cookie_signed_with_a_dropped_secret_is_refused():
+    assert refuses(CookieSigner(['sécond secret']), VALUE)
+
+
+def test_cookie_of_another_purpose_is_refused(monkeypatch):
+    monkeypatch.setattr(identity, '_SALT', 'something else')
+
+    assert refuses(CookieSigner(['first secret', 'sécond secret']), VALUE)
+
+
+@pytest.mark.parametrize(
+    'value',
+    [
+        '',
+        'x',
+        ID,
+        VALUE[:-1],
+        VALUE + 'A',
+        VALUE + '==',
+        'A' * LENGTH,
+        '!' * LENGTH,
+        'é' * LENGTH,
+        '\ud800' * LENGTH,
+        '\0' * LENGTH,
+        VALUE[:-1] + 'é',
+        ' ' + VALUE[:-1],
+        VALUE * 1000,
+    ],
+)
+def test_value_that_nobody_signed_is_refused(value):
+    assert refuses(signer, value)
+
+
+@given(st.integers(0, 114), st.integers(0, 7))
+def test_cookie_with_one_bit_changed_is_refused(index, bit):
+    signed = bytearray(urlsafe_b64decode(VALUE + '=='))
+    signed[index] ^= 1 << bit
+    forged = urlsafe_b64encode(signed).rstrip(b'=').decode()
+
+    assert len(forged) == LENGTH
+    assert refuses(signer, forged)
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=())))
+def test_any_text_is_refused_without_another_error(text):
+    assert refuses(signer, text)
+    assert refuses(signer, text.ljust(LENGTH)[:LENGTH])
