@@ -1,0 +1,50 @@
+"""How Sphinx makes the manual; nothing here needs the internet."""
+
+from importlib.metadata import version as installed_version
+from inspect import cleandoc
+
+from pyramid_mysql_session import IMySQLSessionStore
+
+project = 'pyramid_mysql_session'
+release = version = installed_version('pyramid-mysql-session')
+
+extensions = ['sphinx.ext.autodoc']
+exclude_patterns = ['_build', 'demo']
+default_role = 'any'
+nitpick_ignore = [
+    # of Python's manual, which is not here
+    ('py:mod', 'json'),
+]
+
+html_theme = 'furo'
+html_title = 'Pyramid sessions in MySQL'
+html_show_copyright = False
+
+autodoc_typehints = 'none'
+autodoc_member_order = 'bysource'
+
+
+def promise(name):
+    """Return what the store's interface says of a method, if it is one."""
+    _, _, method = name.rpartition('.MySQLSessionStore.')
+    return IMySQLSessionStore.get(method)
+
+
+def show_promise(app, what, name, obj, options, lines):
+    """Let the store's methods say what they promise."""
+    if promise(name):
+        lines[:] = cleandoc(promise(name).__doc__).splitlines()
+
+
+def show_arguments(app, what, name, obj, options, arguments, returns):
+    """Show no arguments of classes: whoever reads this makes no instance."""
+    if arguments and what in ('class', 'exception'):
+        arguments = ''
+    elif promise(name):
+        arguments = promise(name).getSignatureString()
+    return arguments, returns
+
+
+def setup(app):
+    app.connect('autodoc-process-docstring', show_promise)
+    app.connect('autodoc-process-signature', show_arguments)
