@@ -5,12 +5,16 @@ Each converter raises ``ValueError`` with what it had expected.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from pyramid.path import DottedNameResolver
 
 from .serializers import JSONSerializer
+
+_NAME = '(`(?:[^`]|``)+`|[^`.][^.]*)'
+_TABLE_NAME = re.compile(rf'(?:{_NAME}\.)?{_NAME}', re.DOTALL)
 
 
 def text(value: Any) -> str:
@@ -113,20 +117,17 @@ def identifier(value: Any) -> str:
 
 def table_name(value: Any) -> tuple[str | None, str]:
     """Split ``name``, ``schema.name`` or the same in back-ticks."""
-    parts = text(value).split('.')
-    if len(parts) > 2:
-        parts = [part.strip('`') for part in value.split('`.`')]
-    names = [
-        part[1:-1].replace('``', '`')
-        if len(part) > 2 and part[0] == part[-1] == '`'
-        else part
-        for part in parts
-    ]
-    if len(names) > 2:
+    found = _TABLE_NAME.fullmatch(text(value))
+    if found is None:
         raise ValueError('name or schema.name')
-    for name in names:
-        identifier(name)
-    return (names[0] if len(names) == 2 else None), names[-1]
+    schema, table = found.groups()
+    return schema and _unquoted(schema), _unquoted(table)
+
+
+def _unquoted(name: str) -> str:
+    if name[0] == '`':
+        name = name[1:-1].replace('``', '`')
+    return identifier(name)
 
 
 def serializer(value: Any) -> Any:
@@ -137,12 +138,17 @@ def serializer(value: Any) -> Any:
     if value == 'json':
         return JSONSerializer()
     found = _resolve(value, expected)
-    if isinstance(found, type):
-        found = found()
-    if not (hasattr(found, 'dumps') and hasattr(found, 'loads')):
-        raise ValueError(expected)
-    payload = found.dumps({})
-    if not isinstance(payload, (str, bytes)) or found.loads(payload) != {}:
+    try:
+        if isinstance(found, type):
+            found = found()
+        payload = found.dumps({})
+        works = (
+            isinstance(payload, (str, bytes)) and found.loads(payload) == {}
+        )
+    # it is anybody's code, which may raise anything
+    except Exception as exc:
+        raise ValueError(f'{expected} ({exc})') from exc
+    if not works:
         raise ValueError(expected)
     return found
 

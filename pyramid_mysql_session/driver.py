@@ -22,8 +22,11 @@ THREAD_SAFETY = MySQLdb.threadsafety
 
 _SESSION_SETUP = (
     'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED',
-    # lock_wait_timeout is about metadata locks: a day or a year by default
+    # MySQL tells the driver that autocommit is on when the server's default
+    # is off; lock_wait_timeout is about metadata locks: a day or a year by
+    # default
     "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', "
+    "autocommit = 1, completion_type = 'NO_CHAIN', "
     'innodb_lock_wait_timeout = {0}, lock_wait_timeout = {0}',
 )
 
@@ -52,10 +55,10 @@ class Connection:
         Execute a statement that returns no rows.
 
         :param payload: a value that comes between ``sql`` and ``rest``.
-        :param limit: the server's ``max_allowed_packet``, if that is known.
+        :param limit: the server's ``max_allowed_packet`` when it was read.
         :returns: the number of rows that it found; for an UPDATE through a
             passed-in pool perhaps only those that it changed.
-        :raises pyramid_mysql_session.PayloadTooLarge: nothing was sent.
+        :raises pyramid_mysql_session.PayloadTooLarge: it was not sent.
         """
         driver = self._driver
         statement = sql.encode(driver.encoding)
@@ -66,6 +69,10 @@ class Connection:
                 rest.encode(driver.encoding),
             )
             # MySQL answers a larger one by hanging up
+            if limit is not None and len(statement) >= limit:
+                # somebody may have raised it since it was read
+                ((now,),) = self.fetch('SELECT @@GLOBAL.max_allowed_packet')
+                limit = int(now)
             if limit is not None and len(statement) >= limit:
                 raise PayloadTooLarge(
                     'The statement that stores the session',

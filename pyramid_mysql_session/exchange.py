@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from webob.cookies import make_cookie
+from webob.response import iter_close
 
 from . import events
 from .errors import SessionError
@@ -168,6 +169,7 @@ class Exchange:
         """
         response = self._response
         rendered = self._request.invoke_exception_view(reraise=True)
+        iter_close(response.app_iter)
         response.status = rendered.status
         response.headerlist = rendered.headerlist
         response.app_iter = rendered.app_iter

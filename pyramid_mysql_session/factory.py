@@ -209,15 +209,5 @@ def _connect_options(parsed: settings_module.Settings) -> dict[str, Any]:
         for name in ('ca', 'cert', 'key')
         if (value := getattr(parsed, f'ssl_{name}')) is not None
     }
-    # an option file says what the settings leave open; without one the client
-    # library has the same default host and port
-    defaults = {
-        setting.name: setting.default
-        for setting in settings_module.SETTINGS
-        if setting.name in ('host', 'port')
-    }
-    return {
-        name: value
-        for name, value in options.items()
-        if value and value != defaults.get(name)
-    }
+    # an option file says what the settings leave open
+    return {name: value for name, value in options.items() if value}

@@ -19,6 +19,9 @@ T = TypeVar('T')
 
 # what Percona's strict mode, Galera and servers without it say to GET_LOCK
 _NO_GET_LOCK = frozenset({1105, 1235, 1305})
+# MariaDB makes a subquery of a list of 1000 values, MySQL gives up on the
+# index if the list takes too much memory
+_LIST_LENGTH = 600
 # what servers before MySQL 8.0 and MariaDB 10.6 say to SKIP LOCKED
 _NO_SKIP_LOCKED = frozenset({1064, 1235})
 
@@ -87,12 +90,13 @@ class SessionTable:
         self._key = column('session_id')
         self._expires = column('expires')
         self._userid = column('userid')
-        self._alive = f'{self._expires} >= UNIX_TIMESTAMP()'
+        alive = '>= UNIX_TIMESTAMP()'
         if absolute_timeout is not None:
-            self._alive += (
-                f' AND {column("created")} + {absolute_timeout:d} '
-                '>= UNIX_TIMESTAMP()'
-            )
+            alive += f' AND {column("created")} + {absolute_timeout:d} {alive}'
+        self._alive = f'{self._expires} {alive}'
+        # of one row: in a small table MariaDB would take the index, lock its
+        # entry before the row, and meet those that lock in the other order
+        self._row_alive = f'{self._expires} + 0 {alive}'
         self._record_columns = (
             f'{column("data")}, {column("created")}, {self._expires}, '
             f'{column("revision")}, UNIX_TIMESTAMP()'
@@ -191,12 +195,13 @@ class SessionTable:
         began = time.monotonic()
         if exclusive:
             with self._pool.keep(self._get_lock) as (got, run):
-                if not got:
+                if got == 0:
                     return 0
                 try:
                     deleted = self._purge_all(run, stop)
                 finally:
-                    run(self._release_lock)
+                    if got:
+                        run(self._release_lock)
         else:
             deleted = self._purge_all(self._run, stop)
         seconds = time.monotonic() - began
@@ -223,37 +228,44 @@ class SessionTable:
         return deleted
 
     def _delete_some(self, connection: Connection) -> int:
-        dead = (
-            f'FROM {self._table.quoted} '
-            f'WHERE {self._expires} < UNIX_TIMESTAMP()'
+        table, dead = self._table, f'{self._expires} < UNIX_TIMESTAMP()'
+        some = (
+            f'FROM {table.quoted} WHERE {dead} '
+            f'ORDER BY {self._expires} LIMIT {self._purge_batch}'
         )
-        some = f'ORDER BY {self._expires} LIMIT {self._purge_batch}'
         if self._skips_locked:
             try:
                 rows = connection.fetch(
-                    f'SELECT {self._key} {dead} {some} FOR UPDATE SKIP LOCKED'
+                    f'SELECT {self._key} {some} FOR UPDATE SKIP LOCKED'
                 )
             except DriverError as exc:
                 if error_code(exc) not in _NO_SKIP_LOCKED:
                     raise
                 self._skips_locked = False
         if not self._skips_locked:
-            return connection.execute(f'DELETE {dead} {some}')
-        if not rows:
-            return 0
-        keys = ', '.join(f"x'{key.hex()}'" for (key,) in rows)
-        return connection.execute(f'DELETE {dead} AND {self._key} IN ({keys})')
+            return connection.execute(f'DELETE {some}')
+        keys = [f"x'{key.hex()}'" for (key,) in rows]
+        # without a hint, which both servers take only in this form of DELETE,
+        # they read and lock every row of a small table
+        return sum(
+            connection.execute(
+                f'DELETE {table.quoted} FROM {table.quoted} '
+                f'FORCE INDEX ({table.key_index}) WHERE {dead} AND '
+                f'{self._key} IN ({", ".join(keys[at : at + _LIST_LENGTH])})'
+            )
+            for at in range(0, len(keys), _LIST_LENGTH)
+        )
 
-    def _get_lock(self, connection: Connection) -> bool:
+    def _get_lock(self, connection: Connection) -> int | None:
+        """Return 1, 0 when somebody else has it, ``None`` without locks."""
         sql = f'SELECT GET_LOCK({self._lock_name()}, 0)'
         try:
             ((got,),) = connection.fetch(sql)
         except DriverError as exc:
             if error_code(exc) in _NO_GET_LOCK:
-                return True
+                return None
             raise
-        # a passed-in pool may convert numbers in its own way
-        return got is not None and int(got) == 1
+        return int(got or 0)
 
     def _release_lock(self, connection: Connection) -> None:
         connection.fetch(f'SELECT RELEASE_LOCK({self._lock_name()})')

@@ -78,7 +78,10 @@ class Reaper:
         """
         self.stop()
         found = self._threads.get(os.getpid())
-        if found is not None and found[0] is not threading.current_thread():
+        if found is None or found[0] is threading.current_thread():
+            return
+        # one that could not be started cannot be waited for
+        if found[0].is_alive():
             found[0].join(wait)
 
 

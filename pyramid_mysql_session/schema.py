@@ -52,6 +52,8 @@ class Table:
         self._binary = binary
         self._plain = plain
         self.quoted = '.'.join(quoted(part) for part in name if part)
+        #: The quoted name of the index on the key, known after a check.
+        self.key_index = '`PRIMARY`'
 
     def column(self, name: str) -> str:
         """Return the quoted name of a column, by its default name."""
@@ -99,21 +101,31 @@ class Table:
         self._check_columns(columns, wrong)
         indexes = self._indexes(connection)
         key = self._columns['session_id'].lower()
-        if [key] not in [names for names, unique in indexes if unique]:
+        key_indexes = [
+            name
+            for name, (columns_, unique) in indexes.items()
+            if unique and columns_ == [key]
+        ]
+        if key_indexes:
+            self.key_index = quoted(key_indexes[0])
+        else:
             wrong(
                 f'column {self.column("session_id")} is no primary key',
                 f'ADD PRIMARY KEY ({self.column("session_id")})',
             )
         ((engine,),) = connection.fetch(self._about('ENGINE', 'TABLES'))
-        if str(engine).lower() != 'innodb':
-            wrong(f'its engine is {engine}, not InnoDB', 'ENGINE=InnoDB')
+        if engine is None or text(engine).lower() != 'innodb':
+            wrong(
+                f'its engine is {engine and text(engine)}, not InnoDB',
+                'ENGINE=InnoDB',
+            )
         if deviations:
             raise SchemaError(
                 self.quoted,
                 deviations,
                 f'ALTER TABLE {self.quoted} {", ".join(changes)};',
             )
-        leading = {names[0] for names, _ in indexes}
+        leading = {names[0] for names, _ in indexes.values()}
         warnings = [
             f'{self.quoted} has no index on {self.column(name)}: {loss}. '
             f'ALTER TABLE {self.quoted} ADD KEY ({self.column(name)});'
@@ -241,7 +253,9 @@ class Table:
             )
         return columns
 
-    def _indexes(self, connection: Connection) -> list[tuple[list[str], bool]]:
+    def _indexes(
+        self, connection: Connection
+    ) -> dict[str, tuple[list[str], bool]]:
         """Return the columns of each index, and whether it is unique."""
         indexes: dict[str, tuple[list[str], bool]] = {}
         for name, column, not_unique in connection.fetch(
@@ -253,7 +267,7 @@ class Table:
                 text(name), ([], not int(not_unique))
             )
             columns.append(text(column or '').lower())
-        return list(indexes.values())
+        return indexes
 
     def _about(self, what: str, where: str) -> str:
         schema = text_literal(self._schema) if self._schema else 'DATABASE()'

@@ -302,12 +302,13 @@ class SessionState:
         except ValueError:
             # what nobody can read cannot be merged: mine is the later save
             theirs = base
+        else:
+            self._base = record.payload
         merged = merge(base, mine, theirs)
         if not same(base, mine):
             self._listener.merged()
         self._idle_timeout = merged.pop(IDLE_TIMEOUT_KEY, None)
         adopt(self._load(), merged)
-        self._base = record.payload
         self._revision = record.revision
         self._written = True
 

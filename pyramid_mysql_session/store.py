@@ -193,7 +193,7 @@ class MySQLSessionStore(SessionTable):
         sql = (
             f'UPDATE {self._table.quoted} SET {self._expires} = '
             f'GREATEST({self._expires}, {self._after(idle_timeout)}) '
-            f'{where} AND {self._alive}'
+            f'{where} AND {self._row_alive}'
         )
 
         def work(connection: Connection) -> bool:
@@ -267,7 +267,7 @@ class MySQLSessionStore(SessionTable):
             )
         rest = (
             f' {self._where(session_id)} '
-            f'AND {column("revision")} = {revision:d} AND {self._alive}'
+            f'AND {column("revision")} = {revision:d} AND {self._row_alive}'
         )
         return _Update(head, payload, rest)
 
