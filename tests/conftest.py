@@ -70,7 +70,7 @@ class Database:
         :param overrides: settings without their prefix; ``None`` removes one.
         """
         settings = {
-            'secret': 'a secret of the tests',
+            'secret': 'a secret of the tests, long enough for any check',
             **self.server.address,
             'user': self.server.user,
             'password': self.server.password,

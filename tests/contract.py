@@ -15,7 +15,7 @@ from pyramid_mysql_session import (
     StoreUnavailable,
 )
 from pyramid_mysql_session.identity import stored_key
-from tests.save_contract import IDLE, ONE, THREE, TWO, SaveContract, session_id
+from tests.save_contract import IDLE, ONE, THREE, TWO, SaveContract, id_of
 
 
 class StoreContract(SaveContract):
@@ -246,15 +246,15 @@ class StoreContract(SaveContract):
 
     def test_for_user_compares_exactly(self, store):
         for number, userid in enumerate(('ada', 'Ada', 'ada ', 'àda', None)):
-            store.create(session_id(number), '{}', IDLE, userid)
+            store.create(id_of(number), '{}', IDLE, userid)
 
         assert store.for_user('ada') == [
-            (stored_key(session_id(0)), 'ada', store.load(session_id(0)))
+            (stored_key(id_of(0)), 'ada', store.load(id_of(0)))
         ]
 
     def test_delete_for_user_leaves_all_others(self, store, expired):
         for number, userid in enumerate(('ada', 'bob', 'ada'), start=2):
-            store.create(session_id(number), '{}', IDLE, userid)
+            store.create(id_of(number), '{}', IDLE, userid)
 
         assert store.delete_for_user('ada') == 2
 
@@ -272,7 +272,7 @@ class StoreContract(SaveContract):
     def test_clear_deletes_all_in_batches(self, make_store):
         store = make_store(purge_batch=2)
         for number in range(5):
-            store.create(session_id(number), '{}', IDLE)
+            store.create(id_of(number), '{}', IDLE)
 
         assert store.clear() == 5
 
@@ -285,8 +285,8 @@ class StoreContract(SaveContract):
         """A store that purges by twos; five sessions are dead, one lives."""
         store = make_store(purge_batch=2)
         for number in range(5):
-            store.create(session_id(number), '{}', 1)
-        store.create(session_id(9), '{}', 2)
+            store.create(id_of(number), '{}', 1)
+        store.create(id_of(9), '{}', 2)
         clock.move(2)
         return store
 
@@ -294,8 +294,8 @@ class StoreContract(SaveContract):
     def test_purge_deletes_the_expired_only(self, dead, exclusive):
         assert dead.purge(exclusive=exclusive) == 5
 
-        assert dead.load(session_id(0)) is None
-        assert dead.load(session_id(9)) is not None
+        assert dead.load(id_of(0)) is None
+        assert dead.load(id_of(9)) is not None
         assert dead.purge(exclusive=exclusive) == 0
 
     def test_purge_asks_between_batches_whether_to_stop(self, dead):
@@ -326,8 +326,10 @@ class StoreContract(SaveContract):
         assert store.check_table() == []
 
     def test_close_may_be_called_twice_and_refuses_use(self, store, revision):
+        assert not store.closed
         store.close()
         store.close()
 
+        assert store.closed
         with pytest.raises(StoreUnavailable, match='store is closed'):
             store.load(ONE)

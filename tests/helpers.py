@@ -55,7 +55,7 @@ class Application(TestApp):
         self.registry.getUtility(ISessionFactory).close()
 
 
-def application(database, view=None, configure=None, pool=None, **settings):
+def application(database, /, view=None, configure=None, pool=None, **settings):
     """
     Make an application that keeps its sessions in a database.
 
@@ -145,3 +145,15 @@ def user(database, privileges, table='*'):
         yield {'user': name, 'password': password}
     finally:
         database.query(f"DROP USER {name}@'%'")
+
+
+def twin(app, other=None):
+    """
+    Return another browser that sends the same cookies.
+
+    :param other: an application; without it that of the first browser.
+    """
+    browser = (other or app).browser()
+    for cookie in app.cookiejar:
+        browser.cookiejar.set_cookie(cookie)
+    return browser

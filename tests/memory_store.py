@@ -22,6 +22,16 @@ from pyramid_mysql_session.store import LockedRecord, Outcome
 #: When the clocks of tests begin.
 BEGINNING = 1_700_000_000
 
+#: The idle time-out of their sessions.
+IDLE = 1000
+
+
+def in_doubt(attempted):
+    """Return what a store raises when the answer to a save was lost."""
+    error = StoreUnavailable('The line was cut', '', outcome_unknown=True)
+    error.attempted = attempted
+    return error
+
 
 class Clock:
     """A clock that stands still until a test moves it."""
@@ -67,7 +77,8 @@ class MemoryStore:
         self._max_payload_bytes = max_payload_bytes
         self._purge_batch = purge_batch
         self._locked = set()
-        self._purging = self._closed = False
+        self._purging = False
+        self.closed = False
 
     def load(self, session_id):
         self._open('load')
@@ -119,7 +130,7 @@ class MemoryStore:
                 attempted, revision, row.revision
             )
             if row is not None and done is None:
-                raise StoreUnavailable('Nobody knows', '', None, True)
+                raise in_doubt(attempted)
             if done:
                 return Outcome(written)
         return Outcome(None, self._record(row) if self._alive(row) else None)
@@ -224,10 +235,10 @@ class MemoryStore:
         return []
 
     def close(self):
-        self._closed = True
+        self.closed = True
 
     def _open(self, name):
-        if self._closed:
+        if self.closed:
             raise StoreUnavailable('The session store is closed', '')
         self.calls.append(name)
 

@@ -12,12 +12,12 @@ from pyramid_mysql_session import PayloadTooLarge, StoreUnavailable, revisions
 IDLE = 100
 
 
-def session_id(number):
+def id_of(number):
     """Return a session id; ids and stored keys are ordered by the number."""
     return f'{number:08x}'.ljust(51, 'x')
 
 
-ONE, TWO, THREE = map(session_id, (1, 2, 3))
+ONE, TWO, THREE = map(id_of, (1, 2, 3))
 
 
 class SaveContract:
@@ -228,3 +228,4 @@ class SaveContract:
             store.save(ONE, '{"b":2}', revision, IDLE, attempted=mine)
 
         assert caught.value.outcome_unknown
+        assert caught.value.attempted == mine

@@ -3,8 +3,9 @@
 import pytest
 
 from pyramid_mysql_session import SessionLost
+from tests.conftest import PROGRAMS, OwnServer, template
 from tests.faults.proxy import Proxy
-from tests.helpers import application
+from tests.helpers import application, record
 
 
 def pytest_addoption(parser):
@@ -24,20 +25,46 @@ def proxy(server):
 
 
 @pytest.fixture
-def lost():
-    """The :class:`SessionLost` events of ``app``."""
-    return []
+def proxied(database, proxy):
+    """An application whose statements go through the proxy."""
+    app = application(database, **proxy.settings)
+    yield app
+    app.close()
+
+
+@pytest.fixture(scope='module')
+def own_server(server):
+    """A private server that may be stopped and killed."""
+    if server.kind not in PROGRAMS:
+        pytest.skip('needs a server that may be stopped and killed')
+    with OwnServer(server.kind, template=template(server.kind)) as own:
+        yield own
 
 
 @pytest.fixture
-def app(database, proxy, lost):
-    """An application whose statements go through the proxy."""
-    app = application(
-        database,
-        configure=lambda config: config.add_subscriber(
-            lost.append, SessionLost
-        ),
-        **proxy.settings,
-    )
+def own_database(own_server):
+    """A database on the private server, which runs."""
+    own_server.start()
+    database = own_server.create_database()
+    yield database
+    own_server.start()
+    database.drop()
+
+
+@pytest.fixture
+def app(own_database):
+    """
+    An application with a single connection to the private server.
+
+    If a test lost the connection of the pool, the next request would fail.
+    """
+    app = application(own_database, connection_limit=1, connection_wait=1)
     yield app
     app.close()
+
+
+@pytest.fixture
+def lost(request):
+    """The :class:`SessionLost` events of the application."""
+    name = 'proxied' if 'proxied' in request.fixturenames else 'app'
+    return record(request.getfixturevalue(name), SessionLost)

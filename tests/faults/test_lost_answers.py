@@ -4,51 +4,18 @@ import pytest
 
 from pyramid_mysql_session import StoreUnavailable
 from tests.faults.proxy import lose_answer, lose_statement
-from tests.helpers import application
+from tests.faults.views import (
+    append,
+    data,
+    increment,
+    invalidate_and_append,
+    locked_append,
+    log_out,
+    renew,
+    tab,
+)
 
 LOSSES = pytest.mark.parametrize('loss', [lose_statement, lose_answer])
-
-
-def append(*items):
-    """Return a view that appends to a list of the session."""
-    return lambda request: request.session.setdefault('items', []).extend(
-        items
-    )
-
-
-def data(request):
-    return dict(request.session)
-
-
-def invalidate_and_append(request):
-    request.session.invalidate()
-    append('new')(request)
-
-
-def renew(request):
-    request.session.renew_id()
-
-
-def locked_append(request):
-    with request.session.locked():
-        append('mine')(request)
-
-
-def increment(request):
-    session = request.session
-    with session.locked():
-        session['n'] = session.get('n', 0) + 1
-
-
-def log_out(request):
-    request.session.invalidate()
-
-
-def tab(app):
-    """Return a second tab of a browser: it has the cookies of the first."""
-    tab = app.browser()
-    tab.cookiejar = app.cookiejar
-    return tab
 
 
 @pytest.fixture
@@ -59,40 +26,40 @@ def rows(database):
 
 @LOSSES
 class TestOnce:
-    def test_load_is_repeated(self, app, proxy, loss):
-        app.run(append('mine'))
+    def test_load_is_repeated(self, proxied, proxy, loss):
+        proxied.run(append('mine'))
         rule = proxy.on('^SELECT `data`', loss)
 
-        assert app.run(data).json == {'items': ['mine']}
+        assert proxied.run(data).json == {'items': ['mine']}
         assert rule.matched == 1
 
-    def test_create_leaves_one_row(self, app, proxy, rows, loss):
+    def test_create_leaves_one_row(self, proxied, proxy, rows, loss):
         rule = proxy.on('^INSERT', loss)
 
-        app.run(append('mine'))
+        proxied.run(append('mine'))
 
         assert rule.matched == 1
-        assert app.run(data).json == {'items': ['mine']}
+        assert proxied.run(data).json == {'items': ['mine']}
         assert rows() == 1
 
-    def test_save_is_applied_once(self, app, proxy, lost, loss):
-        app.run(append('first'))
+    def test_save_is_applied_once(self, proxied, proxy, lost, loss):
+        proxied.run(append('first'))
         rule = proxy.on('^UPDATE', loss)
 
-        app.run(append('mine'))
+        proxied.run(append('mine'))
 
         assert rule.matched == 1
-        assert app.run(data).json == {'items': ['first', 'mine']}
+        assert proxied.run(data).json == {'items': ['first', 'mine']}
         assert lost == []
 
     def test_save_reaches_the_server_as_often_as_it_was_sent(
-        self, app, proxy, statements, loss
+        self, proxied, proxy, statements, loss
     ):
-        app.run(append('first'))
+        proxied.run(append('first'))
         proxy.on('^UPDATE', loss)
 
         with statements() as log:
-            app.run(append('mine'))
+            proxied.run(append('mine'))
 
         updates = [text for text in log if text.startswith('UPDATE')]
         # the second of two finds that the first was executed
@@ -100,23 +67,23 @@ class TestOnce:
         assert len(set(updates)) == 1
 
     def test_emptied_session_loses_its_row(
-        self, app, proxy, rows, lost, loss
+        self, proxied, proxy, rows, lost, loss
     ):
-        app.run(append('first'))
+        proxied.run(append('first'))
         rule = proxy.on('^DELETE', loss)
 
-        response = app.run(lambda request: request.session.clear())
+        response = proxied.run(lambda request: request.session.clear())
 
         assert rule.matched == 1
         assert 'Max-Age=0' in response.headers['Set-Cookie']
         assert rows() == 0
         assert lost == []
 
-    def test_log_out_loses_its_row(self, app, proxy, rows, lost, loss):
-        app.run(append('first'))
+    def test_log_out_loses_its_row(self, proxied, proxy, rows, lost, loss):
+        proxied.run(append('first'))
         rule = proxy.on('^DELETE', loss)
 
-        response = app.run(log_out)
+        response = proxied.run(log_out)
 
         assert rule.matched == 1
         assert 'Max-Age=0' in response.headers['Set-Cookie']
@@ -127,41 +94,43 @@ class TestOnce:
         'pattern', ['^BEGIN', '^DELETE', '^INSERT', '^COMMIT']
     )
     def test_session_after_invalidate_replaces_the_old(
-        self, app, proxy, rows, lost, loss, pattern
+        self, proxied, proxy, rows, lost, loss, pattern
     ):
-        app.run(append('old'))
-        old = tab(app).cookies['session']
+        proxied.run(append('old'))
+        old = tab(proxied).cookies['session']
         rule = proxy.on(pattern, loss)
 
-        app.run(invalidate_and_append)
+        proxied.run(invalidate_and_append)
 
         assert rule.matched == 1
-        assert app.cookies['session'] != old
-        assert app.run(data).json == {'items': ['new']}
+        assert proxied.cookies['session'] != old
+        assert proxied.run(data).json == {'items': ['new']}
         assert rows() == 1
         assert lost == []
 
-    def test_renewal_moves_the_row_once(self, app, proxy, rows, lost, loss):
-        app.run(append('first'))
-        old = app.cookies['session']
+    def test_renewal_moves_the_row_once(
+        self, proxied, proxy, rows, lost, loss
+    ):
+        proxied.run(append('first'))
+        old = proxied.cookies['session']
         rule = proxy.on('^UPDATE', loss)
 
-        app.run(renew)
+        proxied.run(renew)
 
         assert rule.matched == 1
-        assert app.cookies['session'] != old
-        assert app.run(data).json == {'items': ['first']}
+        assert proxied.cookies['session'] != old
+        assert proxied.run(data).json == {'items': ['first']}
         assert rows() == 1
         assert lost == []
 
     def test_touch_moves_the_deadline(
-        self, app, proxy, database, lost, loss
+        self, proxied, proxy, database, lost, loss
     ):
-        app.run(append('first'))
+        proxied.run(append('first'))
         database.query('UPDATE sessions SET expires = expires - 80000')
         rule = proxy.on('^UPDATE', loss)
 
-        app.run(data)
+        proxied.run(data)
 
         assert rule.matched == 1
         ((left,),) = database.query(
@@ -174,15 +143,15 @@ class TestOnce:
         'pattern', ['^BEGIN', 'FOR UPDATE$', '^UPDATE', '^COMMIT']
     )
     def test_locked_block_is_applied_once(
-        self, app, proxy, lost, loss, pattern
+        self, proxied, proxy, lost, loss, pattern
     ):
-        app.run(append('first'))
+        proxied.run(append('first'))
         rule = proxy.on(pattern, loss)
 
-        app.run(locked_append)
+        proxied.run(locked_append)
 
         assert rule.matched == 1
-        assert app.run(data).json == {'items': ['first', 'mine']}
+        assert proxied.run(data).json == {'items': ['first', 'mine']}
         assert lost == []
 
 
@@ -212,51 +181,53 @@ class Others:
 @LOSSES
 class TestOthersSavedMeanwhile:
     @pytest.mark.parametrize('number', [1, 2, 3])
-    def test_save_is_applied_once(self, app, proxy, lost, loss, number):
-        app.run(append('first'))
+    def test_save_is_applied_once(self, proxied, proxy, lost, loss, number):
+        proxied.run(append('first'))
         others = [f'other {n}' for n in range(number)]
-        proxy.on('^UPDATE', Others(app, loss, *map(append, others)))
+        proxy.on('^UPDATE', Others(proxied, loss, *map(append, others)))
 
-        app.run(append('mine'))
+        proxied.run(append('mine'))
 
-        stored = app.run(data).json['items']
+        stored = proxied.run(data).json['items']
         assert sorted(stored) == sorted(['first', 'mine', *others])
         assert lost == []
 
-    def test_save_that_nobody_can_tell_is_an_error(self, app, proxy, loss):
-        app.run(append('first'))
+    def test_save_that_nobody_can_tell_is_an_error(self, proxied, proxy, loss):
+        proxied.run(append('first'))
         others = [f'other {n}' for n in range(4)]
-        proxy.on('^UPDATE', Others(app, loss, *map(append, others)))
+        proxy.on('^UPDATE', Others(proxied, loss, *map(append, others)))
 
         with pytest.raises(
             StoreUnavailable, match='so many others have saved'
         ) as caught:
-            app.run(append('mine'))
+            proxied.run(append('mine'))
 
         assert caught.value.outcome_unknown
         written = ['mine'] if loss is lose_answer else []
-        assert app.run(data).json['items'] == ['first', *written, *others]
+        assert proxied.run(data).json['items'] == ['first', *written, *others]
 
     @pytest.mark.parametrize('number', [1, 2, 3])
     def test_locked_block_counts_if_it_was_committed(
-        self, app, proxy, loss, number
+        self, proxied, proxy, loss, number
     ):
-        app.run(increment)
-        proxy.on('^COMMIT', Others(app, loss, *[increment] * number))
+        proxied.run(increment)
+        proxy.on('^COMMIT', Others(proxied, loss, *[increment] * number))
 
         if loss is lose_answer:
-            app.run(increment)
-            assert app.run(data).json == {'n': number + 2}
+            proxied.run(increment)
+            assert proxied.run(data).json == {'n': number + 2}
         else:
             with pytest.raises(StoreUnavailable, match='connection to MySQL'):
-                app.run(increment)
-            assert app.run(data).json == {'n': number + 1}
+                proxied.run(increment)
+            assert proxied.run(data).json == {'n': number + 1}
 
-    def test_log_out_by_another_is_final(self, app, proxy, rows, lost, loss):
-        app.run(append('first'))
-        proxy.on('^UPDATE', Others(app, loss, log_out))
+    def test_log_out_by_another_is_final(
+        self, proxied, proxy, rows, lost, loss
+    ):
+        proxied.run(append('first'))
+        proxy.on('^UPDATE', Others(proxied, loss, log_out))
 
-        app.run(append('mine'))
+        proxied.run(append('mine'))
 
         assert rows() == 0
         assert len(lost) == 1
@@ -266,8 +237,8 @@ class TestOthersSavedMeanwhile:
 class TestDoubt:
     """Nobody told whether it was done, and the application goes on."""
 
-    def test_save_after_a_failed_save_does_it_once(self, app, proxy, loss):
-        app.run(append('first'))
+    def test_save_after_a_failed_save_does_it_once(self, proxied, proxy, loss):
+        proxied.run(append('first'))
         proxy.on('^UPDATE', loss, times=None)
 
         def view(request):
@@ -278,15 +249,15 @@ class TestDoubt:
             proxy.clear()
             append('more')(request)
 
-        app.run(view)
+        proxied.run(view)
 
-        assert app.run(data).json == {'items': ['first', 'mine', 'more']}
+        assert proxied.run(data).json == {'items': ['first', 'mine', 'more']}
 
     def test_renewal_after_a_failed_renewal_does_it_once(
-        self, app, proxy, rows, lost, loss
+        self, proxied, proxy, rows, lost, loss
     ):
-        app.run(append('first'))
-        old = app.cookies['session']
+        proxied.run(append('first'))
+        old = proxied.cookies['session']
         proxy.on('^UPDATE', loss, times=None)
 
         def view(request):
@@ -295,18 +266,18 @@ class TestDoubt:
                 request.session.save()
             proxy.clear()
 
-        app.run(view)
+        proxied.run(view)
 
-        assert app.cookies['session'] != old
-        assert app.run(data).json == {'items': ['first']}
+        assert proxied.cookies['session'] != old
+        assert proxied.run(data).json == {'items': ['first']}
         assert rows() == 1
         assert lost == []
 
     def test_failed_save_is_merged_with_those_of_others(
-        self, app, proxy, loss
+        self, proxied, proxy, loss
     ):
-        app.run(append('first'))
-        others = tab(app)
+        proxied.run(append('first'))
+        others = tab(proxied)
         proxy.on('^UPDATE', loss, times=None)
 
         def view(request):
@@ -316,16 +287,16 @@ class TestDoubt:
             proxy.clear()
             others.run(append('other'))
 
-        app.run(view)
+        proxied.run(view)
 
-        assert sorted(app.run(data).json['items']) == [
+        assert sorted(proxied.run(data).json['items']) == [
             'first',
             'mine',
             'other',
         ]
 
-    def test_failed_block_is_not_done_again(self, app, proxy, loss):
-        app.run(increment)
+    def test_failed_block_is_not_done_again(self, proxied, proxy, loss):
+        proxied.run(increment)
         proxy.on('^(COMMIT|UPDATE)', loss, times=None)
 
         def view(request):
@@ -334,18 +305,18 @@ class TestDoubt:
             assert caught.value.outcome_unknown
             proxy.clear()
 
-        app.run(view)
+        proxied.run(view)
 
         done = loss is lose_answer
-        assert app.run(data).json == {'n': 2 if done else 1}
+        assert proxied.run(data).json == {'n': 2 if done else 1}
 
     def test_error_of_the_new_connection_leaves_it_open(
-        self, app, proxy, loss
+        self, proxied, proxy, loss
     ):
-        app.run(append('first'))
+        proxied.run(append('first'))
         proxy.on('^UPDATE', lambda line: (loss(line), proxy.refuse()))
 
         with pytest.raises(StoreUnavailable) as caught:
-            app.run(append('mine'))
+            proxied.run(append('mine'))
 
         assert caught.value.outcome_unknown

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 import waitress
+from waitress import wasyncore
 
 from tests.helpers import application
 
@@ -44,25 +45,28 @@ def rows(database):
 def serve():
     """Call it with an application for the port where waitress serves it."""
     with contextlib.ExitStack() as stack:
+        yield lambda app: stack.enter_context(serving(app))
 
-        def start(app, threads=8):
-            def wsgi(environ, start_response):
-                return app.app(
-                    {**environ, **app.extra_environ}, start_response
-                )
 
-            server = waitress.create_server(
-                wsgi, listen='127.0.0.1:0', threads=threads
-            )
-            thread = threading.Thread(target=server.run)
-            thread.start()
-            stack.callback(server.task_dispatcher.shutdown)
-            stack.callback(thread.join)
-            # the loop ends when nothing is left to look after
-            stack.callback(
-                server.trigger.pull_trigger,
-                lambda: [end.close() for end in list(server._map.values())],
-            )
-            return server.effective_port
+@contextlib.contextmanager
+def serving(app):
+    def wsgi(environ, start_response):
+        return app.app({**environ, **app.extra_environ}, start_response)
 
-        yield start
+    def loop():
+        while not stopped.is_set():
+            wasyncore.loop(timeout=1, map=server._map, count=1)
+
+    server = waitress.create_server(wsgi, listen='127.0.0.1:0', threads=8)
+    stopped = threading.Event()
+    thread = threading.Thread(target=loop)
+    thread.start()
+    try:
+        yield server.effective_port
+    finally:
+        server.task_dispatcher.shutdown()
+        stopped.set()
+        server.pull_trigger()
+        thread.join()
+        for end in list(server._map.values()):
+            end.close()

@@ -19,7 +19,7 @@ from pyramid_mysql_session import (
     get_store,
     session_factory_from_settings,
 )
-from tests.helpers import application
+from tests.helpers import application, twin
 
 PACKAGE = 'pyramid_mysql_session'
 
@@ -207,16 +207,17 @@ def test_two_applications_keep_their_sessions_apart(make_app):
     )
     for app in (shop, forum):
         app.run(lambda request: request.session.update(here=True))
-    forum.set_cookie('forum', shop.cookies['shop'])
+    stranger = forum.browser()
+    stranger.set_cookie('forum', shop.cookies['shop'])
 
-    assert forum.run(lambda request: dict(request.session)).json == {}
+    assert stranger.run(lambda request: dict(request.session)).json == {}
     assert (shop.store.count(), forum.store.count()) == (1, 1)
 
 
 def test_two_applications_with_equal_settings_share_their_sessions(make_app):
-    one, other = make_app(), make_app()
+    one = make_app()
     one.run(lambda request: request.session.update(here=True))
-    other.set_cookie('session', one.cookies['session'])
+    other = twin(one, make_app())
 
     assert other.run(lambda request: dict(request.session)).json == {
         'here': True

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from pyramid_mysql_session import SessionLost, SessionRejected
-from tests.helpers import record
+from tests.helpers import record, twin
 
 DAY = 86400
 
@@ -134,8 +134,7 @@ class TestAbsolute:
     ):
         app.run(write)
         move('created', 60)
-        stricter = make_app(idle_timeout=50, absolute_timeout=50)
-        stricter.set_cookie('session', app.cookies['session'])
+        stricter = twin(app, make_app(idle_timeout=50, absolute_timeout=50))
 
         assert stricter.run(read).json == {}
         assert stricter.store.count() == 0

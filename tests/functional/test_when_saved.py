@@ -1,6 +1,7 @@
 """Which changes of a request are saved, whatever becomes of the request."""
 
 import gc
+import io
 
 import pytest
 from pyramid.events import NewResponse
@@ -223,6 +224,18 @@ class TestErrorInTheSave:
         assert response.content_length == len(response.body)
         database.query('RENAME TABLE elsewhere TO sessions')
         assert app.run(read).json == {'key': 1}
+
+    def test_body_that_is_not_shown_is_closed(self, make_app):
+        app = make_app(configure=exception_view(show_error, SessionError))
+        body = io.BytesIO(b'not shown')
+
+        def view(request):
+            request.session['bad'] = object()
+            return Response(app_iter=body)
+
+        app.run(view, status=500)
+
+        assert body.closed
 
     def test_store_unavailable_has_a_view_of_its_own(self, make_app, database):
         app = make_app(

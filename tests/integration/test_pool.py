@@ -1,19 +1,12 @@
-"""The pool that the package builds from the settings."""
+"""The connections that the package makes from the settings."""
 
 import contextlib
-import socket
 import subprocess
-import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from pyramid_mysql_session import StoreUnavailable
 from tests import helpers
-
-#: Seconds that a bounded wait may take longer than its limit.
-MARGIN = 1
 
 
 def fill(request):
@@ -29,22 +22,8 @@ def read(request):
     return request.session.get('number')
 
 
-@contextlib.contextmanager
-def takes(seconds):
-    """Assert that a block takes so many seconds, and a margin at most."""
-    began = time.monotonic()
-    yield
-    assert seconds <= time.monotonic() - began < seconds + MARGIN
-
-
-@contextlib.contextmanager
-def silent_server():
-    """Listen on a port of which nobody ever hears anything."""
-    with socket.socket() as listening:
-        listening.bind(('127.0.0.1', 0))
-        listening.listen()
-        host, port = listening.getsockname()
-        yield {'host': host, 'port': port, 'unix_socket': None}
+def over_tcp(server):
+    return {'host': server.host, 'port': server.port, 'unix_socket': None}
 
 
 def variable(app, *names):
@@ -113,8 +92,7 @@ class TestConnections:
     def test_socket_and_tcp_both_work(self, server, make_app):
         if not server.private:
             pytest.skip('this server need not listen on both')
-        address = {'host': server.host, 'port': server.port}
-        tcp = make_app(**address, unix_socket=None)
+        tcp = make_app(**over_tcp(server))
         local = make_app(unix_socket=server.socket)
         tcp.run(fill)
         local.set_cookie('session', tcp.cookies['session'])
@@ -184,27 +162,20 @@ class TestEncryption:
         self, private_server, certificate, tmp_path
     ):
         database = private_server(**certificate).create_database()
-        server = database.server
         authority = str(certificate['ssl_ca'])
         other = tmp_path / 'other.pem'
         other.write_text('')
-        tcp = {
-            'host': server.host,
-            'port': server.port,
-            'unix_socket': None,
-        }
 
         def cipher(**settings):
-            app = helpers.application(database, **{**tcp, **settings})
+            app = helpers.application(
+                database, **over_tcp(database.server), **settings
+            )
             with contextlib.closing(app):
                 app.run(fill)
-                return variable_of_status(app)
-
-        def variable_of_status(app):
-            ((_, value),) = helpers.fetch(
-                app, "SHOW SESSION STATUS LIKE 'Ssl_cipher'"
-            )
-            return value
+                ((_, value),) = helpers.fetch(
+                    app, "SHOW SESSION STATUS LIKE 'Ssl_cipher'"
+                )
+                return value
 
         assert cipher(ssl_mode='DISABLED') == ''
         assert cipher(ssl_mode='REQUIRED') != ''
@@ -221,11 +192,12 @@ class TestEncryption:
         with helpers.user(database, 'ALL') as user:
             database.query(f"ALTER USER {user['user']}@'%' REQUIRE X509")
             paths = {name: str(path) for name, path in certificate.items()}
+            where = {**user, **over_tcp(database.server)}
             shown = helpers.application(
-                database, ssl_mode='VERIFY_CA', **paths, **user
+                database, ssl_mode='VERIFY_CA', **paths, **where
             )
             hidden = helpers.application(
-                database, ssl_mode='REQUIRED', **user
+                database, ssl_mode='REQUIRED', **where
             )
 
             shown.run(fill)
@@ -234,12 +206,14 @@ class TestEncryption:
             shown.close()
             hidden.close()
 
-    def test_required_encryption_never_goes_without(self, private_server):
-        options = {'mariadb': 'skip_ssl', 'mysql': 'tls_version'}
-        server = private_server
-        database = server(
-            **{'loose_' + options['mariadb']: '', 'loose_tls_version': 'none'}
-        ).create_database()
+    def test_required_encryption_never_goes_without(
+        self, server, private_server
+    ):
+        options = {
+            'mariadb': {'skip_ssl': ''},
+            'mysql': {'ssl_cert': 'missing', 'auto_generate_certs': 'OFF'},
+        }
+        database = private_server(**options[server.kind]).create_database()
         app = helpers.application(database, ssl_mode='REQUIRED')
 
         with pytest.raises(StoreUnavailable, match='ssl settings') as caught:

@@ -3,15 +3,15 @@
 import itertools
 
 import pytest
+from pyramid import testing
 
-from pyramid_mysql_session import session_factory_from_settings, state
+from pyramid_mysql_session import saving, session_factory_from_settings, state
 from pyramid_mysql_session.serializers import JSONSerializer
 from pyramid_mysql_session.session import MySQLSession
 from pyramid_mysql_session.state import SessionKit
-from tests.memory_store import Clock, MemoryStore
-from tests.save_contract import session_id
-
-IDLE = 1000
+from tests.memory_store import IDLE, Clock, MemoryStore
+from tests.save_contract import id_of
+from tests.unit.visitor import Visitor
 
 
 class Listener:
@@ -60,7 +60,7 @@ def make_kit(store):
         kit = SessionKit(
             store=store,
             serializer=JSONSerializer(),
-            make_session_id=lambda: session_id(next(numbers)),
+            make_session_id=lambda: id_of(next(numbers)),
             idle_timeout=IDLE,
             absolute_timeout=None,
             touch_interval='auto',
@@ -99,6 +99,78 @@ def stored(make_session, store, listener):
         return session.session_id
 
     return make
+
+
+@pytest.fixture
+def session_id(stored):
+    """The id of a session that is stored."""
+    return stored({'a': 1, 'list': [1]})
+
+
+@pytest.fixture
+def session(make_session, session_id, store):
+    """That session, loaded by a request."""
+    session = make_session(session_id)
+    assert session
+    store.calls.clear()
+    return session
+
+
+@pytest.fixture
+def meanwhile(store, monkeypatch):
+    """
+    Let something happen just before a method of the store is called.
+
+    Call it with the name of the method and what happens at its first, at its
+    second … call; calls that come from there do not count.
+    """
+
+    def arrange(name, *actions):
+        method, pending, busy = getattr(store, name), list(actions), []
+
+        def first_act(*args, **kwargs):
+            if pending and not busy:
+                busy.append(True)
+                try:
+                    pending.pop(0)()
+                finally:
+                    busy.pop()
+            return method(*args, **kwargs)
+
+        monkeypatch.setattr(store, name, first_act)
+
+    return arrange
+
+
+@pytest.fixture
+def change(make_session, session_id):
+    """Call it for a change that another request makes of the session."""
+
+    def save(**changes):
+        session = make_session(session_id)
+        session.update(changes)
+        session.save()
+
+    return save
+
+
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch):
+    """How long the save loop would have slept."""
+    pauses = []
+    monkeypatch.setattr(saving.time, 'sleep', pauses.append)
+    return pauses
+
+
+@pytest.fixture
+def config():
+    with testing.testConfig() as config:
+        yield config
+
+
+@pytest.fixture
+def visitor(config, make_kit):
+    return Visitor(config, make_kit())
 
 
 @pytest.fixture

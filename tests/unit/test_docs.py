@@ -1,0 +1,126 @@
+"""What the manual says, as far as it can be tried without a server."""
+
+import configparser
+import doctest
+import pathlib
+import re
+import runpy
+import textwrap
+
+import pytest
+from pyramid.interfaces import ISessionFactory
+
+import pyramid_mysql_session
+from pyramid_mysql_session import settings
+
+ROOT = pathlib.Path(__file__).parents[2]
+DOCS = ROOT / 'docs'
+PAGES = {
+    page.name: page for page in [*ROOT.glob('*.rst'), *DOCS.glob('*.rst')]
+}
+TEXTS = {name: page.read_text('utf-8') for name, page in PAGES.items()}
+
+# dotted names in examples lead to an application that is not there
+ELSEWHERE = 'shop.'
+
+
+def code_blocks(language):
+    """Return page and text of each example in a language."""
+    pattern = rf'^\.\. code-block:: {language}\n\n((?:(?: +.*)?\n)+)'
+    return [
+        pytest.param(textwrap.dedent(block), id=f'{name}-{number}')
+        for name, text in TEXTS.items()
+        for number, block in enumerate(re.findall(pattern, text, re.M))
+    ]
+
+
+def session_settings(ini):
+    """Return the settings of an example, whatever section they are in."""
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read_string(ini if ini.startswith('[') else f'[app:main]\n{ini}')
+    return {
+        name: value
+        for section in parser.sections()
+        for name, value in parser.items(section)
+        if name.startswith(settings.PREFIX)
+    }
+
+
+@pytest.mark.parametrize(
+    'page', [name for name, text in TEXTS.items() if '>>>' in text]
+)
+def test_interactive_examples_give_what_the_page_says(page):
+    result = doctest.testfile(str(PAGES[page]), module_relative=False)
+
+    assert result.attempted
+    assert not result.failed
+
+
+@pytest.mark.parametrize('ini', code_blocks('ini'))
+def test_ini_examples_are_accepted(ini):
+    given = {
+        f'{settings.PREFIX}secret': 'a secret of the tests',
+        f'{settings.PREFIX}user': 'shop',
+        f'{settings.PREFIX}database': 'shop',
+        **session_settings(ini),
+    }
+
+    settings.parse(
+        {k: v for k, v in given.items() if not v.startswith(ELSEWHERE)}
+    )
+
+
+@pytest.mark.parametrize('code', code_blocks('python'))
+def test_python_examples_compile(code):
+    compile(code, 'example', 'exec')
+
+
+def test_example_of_the_readme_makes_an_application():
+    (ini,) = [p for p in code_blocks('ini') if p.id.startswith('README')]
+    (code,) = [p for p in code_blocks('python') if p.id.startswith('README')]
+    application = {}
+
+    exec(*code.values, application)  # noqa: S102 it is our own README
+    router = application['main']({}, **session_settings(*ini.values))
+
+    factory = router.registry.getUtility(ISessionFactory)
+    assert isinstance(factory, pyramid_mysql_session.MySQLSessionFactory)
+
+
+def test_settings_page_is_up_to_date():
+    module = runpy.run_path(str(DOCS / 'make_settings.py'))
+
+    assert TEXTS['settings.rst'] == module['make_page'](), (
+        'run python docs/make_settings.py'
+    )
+
+
+def test_settings_that_the_manual_names_exist():
+    names = {setting.name for setting in settings.SETTINGS}
+
+    for page, text in TEXTS.items():
+        # the name of the package, and of its loggers, ends alike
+        for name in re.findall(r'(?<!pyramid_)mysql_session\.(\w+)', text):
+            # an example of a misspelt name
+            if name != 'cookie_htponly':
+                assert name in names, page
+
+
+def test_api_page_names_all_that_is_public():
+    for name in pyramid_mysql_session.__all__:
+        assert re.search(rf':: {name}$', TEXTS['api.rst'], re.M), name
+
+
+def test_internals_page_names_each_module():
+    modules = pathlib.Path(pyramid_mysql_session.__file__).parent.glob('*.py')
+    named = re.findall(r'^``(\w+)``$', TEXTS['internals.rst'], re.M)
+
+    assert sorted(named) == sorted(
+        module.stem for module in modules if module.stem != '__init__'
+    )
+
+
+def test_each_page_is_in_the_contents():
+    for page in DOCS.glob('*.rst'):
+        if page.name != 'index.rst':
+            assert re.search(rf'^    {page.stem}$', TEXTS['index.rst'], re.M)
