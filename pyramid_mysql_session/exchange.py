@@ -74,8 +74,15 @@ class Exchange:
         self._response: Any = None
         self._deferred = False
         self._on_use = on_use
-        self._cookie_id, self._reissue = self._read()
-        self._session = MySQLSession(kit, self, self._cookie_id)
+        self._cookie_id: str | None = None
+        self._reissue = forged = False
+        value = self._value()
+        if value is not None:
+            try:
+                self._cookie_id, self._reissue = policy.signer.verify(value)
+            except ValueError:
+                forged = True
+        self._session = MySQLSession(kit, self, self._cookie_id, forged)
         request.add_response_callback(self._respond)
         request.add_finished_callback(self._finish)
 
@@ -108,18 +115,12 @@ class Exchange:
 
     # what the request and the router tell
 
-    def _read(self) -> tuple[str | None, bool]:
+    def _value(self) -> str | None:
         try:
-            value = self._request.cookies.get(self._policy.name)
+            value: str | None = self._request.cookies.get(self._policy.name)
         except UnicodeDecodeError:
-            value = ''
-        if value is None:
-            return None, False
-        try:
-            return self._policy.signer.verify(value)
-        except ValueError:
-            self.rejected('signature')
-            return None, False
+            return ''
+        return value
 
     def _respond(self, request: Any, response: Any) -> None:
         if request.response_callbacks and not self._deferred:

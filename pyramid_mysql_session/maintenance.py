@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from .driver import Connection, DriverError, error_code
@@ -22,6 +23,8 @@ _NO_GET_LOCK = frozenset({1105, 1235, 1305})
 # MariaDB makes a subquery of a list of 1000 values, MySQL gives up on the
 # index if the list takes too much memory
 _LIST_LENGTH = 600
+# seconds
+_LONGEST_PAUSE = 0.5
 # what servers before MySQL 8.0 and MariaDB 10.6 say to SKIP LOCKED
 _NO_SKIP_LOCKED = frozenset({1064, 1235})
 
@@ -213,38 +216,70 @@ class SessionTable:
     def _purge_all(
         self, run: Callable[..., int], stop: Callable[[], bool]
     ) -> int:
-        deleted, rows = 0, self._purge_batch
-        while rows == self._purge_batch and not stop():
-            rows = run(self._purge_some)
+        deleted = since = 0
+        while not stop():
+            began = time.monotonic()
+            rows, since = run(partial(self._purge_some, since))
             deleted += rows
+            if rows < self._purge_batch:
+                break
+            # leave the server to others for as long as they had to share it
+            time.sleep(min(time.monotonic() - began, _LONGEST_PAUSE))
         return deleted
 
-    def _purge_some(self, connection: Connection) -> int:
+    def _purge_some(
+        self, since: int, connection: Connection
+    ) -> tuple[int, int]:
+        """
+        Delete one batch of sessions that expired at some second or later.
+
+        :returns: the number of rows, and the second from which to go on.
+        """
         # MySQL blocks the first live row under REPEATABLE READ
         connection.execute('SET TRANSACTION ISOLATION LEVEL READ COMMITTED')
         connection.execute('BEGIN')
-        deleted = self._delete_some(connection)
-        connection.execute('COMMIT')
-        return deleted
-
-    def _delete_some(self, connection: Connection) -> int:
-        table, dead = self._table, f'{self._expires} < UNIX_TIMESTAMP()'
+        # a deleted row stays in the index for as long as any transaction may
+        # still see it, one of a backup for instance: do not start before it
+        dead = (
+            f'{self._expires} >= {since:d} '
+            f'AND {self._expires} < UNIX_TIMESTAMP()'
+        )
         some = (
-            f'FROM {table.quoted} WHERE {dead} '
+            f'FROM {self._table.quoted} WHERE {dead} '
             f'ORDER BY {self._expires} LIMIT {self._purge_batch}'
         )
+        rows = self._lock_some(connection, some)
+        if rows is None:
+            deleted = connection.execute(f'DELETE {some}')
+        else:
+            deleted = self._delete_keys(connection, rows, dead)
+        connection.execute('COMMIT')
+        return deleted, int(rows[-1][1]) if rows else since
+
+    def _lock_some(
+        self, connection: Connection, some: str
+    ) -> Sequence[tuple[Any, ...]] | None:
+        """Return key and deadline of rows that nobody else has locked."""
         if self._skips_locked:
             try:
-                rows = connection.fetch(
-                    f'SELECT {self._key} {some} FOR UPDATE SKIP LOCKED'
+                return connection.fetch(
+                    f'SELECT {self._key}, {self._expires} {some} '
+                    'FOR UPDATE SKIP LOCKED'
                 )
             except DriverError as exc:
                 if error_code(exc) not in _NO_SKIP_LOCKED:
                     raise
                 self._skips_locked = False
-        if not self._skips_locked:
-            return connection.execute(f'DELETE {some}')
-        keys = [f"x'{key.hex()}'" for (key,) in rows]
+        return None
+
+    def _delete_keys(
+        self,
+        connection: Connection,
+        rows: Sequence[tuple[Any, ...]],
+        dead: str,
+    ) -> int:
+        table = self._table
+        keys = [f"x'{key.hex()}'" for key, _ in rows]
         # without a hint, which both servers take only in this form of DELETE,
         # they read and lock every row of a small table
         return sum(
@@ -323,8 +358,9 @@ class SessionTable:
     def _list(self, condition: str, rest: str = '') -> list[StoredSession]:
         rows = self._run(
             lambda connection: connection.fetch(
-                f'SELECT {self._key}, {self._userid}, {self._record_columns} '
-                f'FROM {self._table.quoted} '
+                # UTF-8 whatever the character set of the connection
+                f'SELECT {self._key}, CAST({self._userid} AS BINARY), '
+                f'{self._record_columns} FROM {self._table.quoted} '
                 f'WHERE {condition} AND {self._alive} '
                 f'ORDER BY {self._key} {rest}'
             )

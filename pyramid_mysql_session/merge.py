@@ -30,11 +30,13 @@ def merge(base: Data, mine: Data, theirs: Data) -> Data:
     merged = _merge_dicts(base, mine, theirs)
     for key, start in base.items():
         if isinstance(key, str) and key.startswith(FLASH_PREFIX):
-            queue = _merge_queues(
-                start, mine.get(key, []), theirs.get(key, [])
-            )
-            if queue:
-                merged[key] = queue
+            queues = start, mine.get(key, []), theirs.get(key, [])
+            if all(isinstance(queue, list) for queue in queues):
+                queue = _merge_queues(*queues)
+                if queue:
+                    merged[key] = queue
+                elif merged.get(key):
+                    del merged[key]
     return copy.deepcopy(merged)
 
 
@@ -93,16 +95,22 @@ def _extends(value: list[Any], start: list[Any]) -> bool:
     return same(value[: len(start)], start)
 
 
-def _merge_queues(base: Any, mine: Any, theirs: Any) -> list[Any]:
-    """Return what remains of a flash queue, and what both sides pushed."""
-    if not all(isinstance(queue, list) for queue in (base, mine, theirs)):
-        return []
-    kept, pushed = base, []
-    for queue in (theirs, mine):
-        if _extends(queue, base):
-            pushed += queue[len(base) :]
-        else:
-            # who pops a queue takes all that it held
-            kept = []
-            pushed += queue
-    return [*kept, *pushed]
+def _merge_queues(
+    base: list[Any], mine: list[Any], theirs: list[Any]
+) -> list[Any]:
+    """Return what nobody popped of a flash queue, and what both pushed."""
+    mine_popped, theirs_popped = _popped(base, mine), _popped(base, theirs)
+    return [
+        *base[max(mine_popped, theirs_popped) :],
+        *theirs[len(base) - theirs_popped :],
+        *mine[len(base) - mine_popped :],
+    ]
+
+
+def _popped(base: list[Any], queue: list[Any]) -> int:
+    """Return how many messages are missing at the head of a queue."""
+    # who popped it all may have merged what others pushed meanwhile
+    count = 0
+    while not _extends(queue, base[count:]):
+        count += 1
+    return count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -109,9 +110,10 @@ class Table:
         if key_indexes:
             self.key_index = quoted(key_indexes[0])
         else:
+            kind = 'UNIQUE' if 'PRIMARY' in indexes else 'PRIMARY'
             wrong(
-                f'column {self.column("session_id")} is no primary key',
-                f'ADD PRIMARY KEY ({self.column("session_id")})',
+                f'column {self.column("session_id")} has no unique index',
+                f'ADD {kind} KEY ({self.column("session_id")})',
             )
         ((engine,),) = connection.fetch(self._about('ENGINE', 'TABLES'))
         if engine is None or text(engine).lower() != 'innodb':
@@ -234,6 +236,8 @@ class Table:
                 'COLUMNS',
             )
         )
+        # whose values the server makes
+        filled = re.compile('auto_increment|generated', re.IGNORECASE)
         columns = {}
         for (
             name,
@@ -249,7 +253,8 @@ class Table:
                 text(type_).lower(),
                 character_set and text(character_set),
                 octets and int(octets),
-                (text(nullable), default, text(extra)) == ('NO', None, ''),
+                (text(nullable), default) == ('NO', None)
+                and not filled.search(text(extra)),
             )
         return columns
 

@@ -39,6 +39,7 @@ class SessionState:
     :param listener: is told ``created()``, ``rejected(reason)``,
         ``merged()`` and ``lost()``.
     :param session_id: from the verified cookie; ``None`` for a new session.
+    :param forged: whether there is a cookie that could not be verified.
 
     :ivar ended: whether the record was deleted at the application's wish.
     :ivar refreshed: whether the record lives longer than when it was loaded.
@@ -52,6 +53,7 @@ class SessionState:
         '_data',
         '_doubt',
         '_finished',
+        '_forged',
         '_idle_timeout',
         '_kit',
         '_listener',
@@ -71,11 +73,16 @@ class SessionState:
     )
 
     def __init__(
-        self, kit: SessionKit, listener: Any, session_id: str | None
+        self,
+        kit: SessionKit,
+        listener: Any,
+        session_id: str | None,
+        forged: bool = False,
     ) -> None:
         self._kit = kit
         self._listener = listener
         self._session_id = session_id
+        self._forged = forged
         # whose record the next save deletes
         self._replaced: str | None = None
         self._data: Data | None = None
@@ -199,12 +206,20 @@ class SessionState:
     def _load(self) -> Data:
         data = self._data
         if data is None:
-            data = self._data = self._read()
+            data = {}
+            reason = self._read(data)
+            # subscribers may use the session already
+            self._data = data
+            if reason is not None:
+                # an id that was not found is never used again
+                self._session_id = None
+                self._listener.rejected(reason)
         return data
 
-    def _read(self) -> Data:
+    def _read(self, data: Data) -> str | None:
+        """Fill in the data; return why there is none, if it was expected."""
         if self._session_id is None:
-            return {}
+            return 'signature' if self._forged else None
         record = self._kit.store.load(self._session_id)
         if record is None:
             reason = 'unknown'
@@ -212,7 +227,7 @@ class SessionState:
             reason = 'expired'
         else:
             try:
-                data = self._decode(record.payload)
+                data.update(self._decode(record.payload))
             except ValueError:
                 reason = 'undecodable'
             else:
@@ -221,11 +236,8 @@ class SessionState:
                 self._created = record.created
                 self._new = False
                 self._touch_due = self._is_touch_due(record)
-                return data
-        # an id that was not found is never used again
-        self._session_id = None
-        self._listener.rejected(reason)
-        return {}
+                return None
+        return reason
 
     def _decode(self, payload: Payload) -> Data:
         data = load(self._kit.serializer, payload)

@@ -83,16 +83,36 @@ def test_subscriber_may_change_the_session(make_app):
     assert app.run(read).json == {'key': 'value', '_f_': ['welcome']}
 
 
-def test_rejected_cookie_of_a_request_without_use_costs_one_event(app, events):
-    def evaluate(request):
-        for _ in range(2):
-            assert request.session is not None
+def test_rejected_cookie_is_told_once_at_the_first_use(app, events):
+    forged = {'Cookie': 'session=forged'}
+    app.run(lambda request: request.session is None, headers=forged)
+    assert events == []
 
-    app.run(evaluate, headers={'Cookie': 'session=forged'})
+    def use_twice(request):
+        return [request.session.get('key') for _ in range(2)]
+
+    app.run(use_twice, headers=forged)
     assert [event.reason for event in events] == ['signature']
 
-    app.run(lambda request: None, headers={'Cookie': 'session=forged'})
-    assert len(events) == 1
+
+@pytest.mark.parametrize('reason', ['signature', 'unknown'])
+def test_subscriber_of_a_rejection_may_use_the_session(
+    make_app, database, reason
+):
+    def configure(config):
+        config.add_subscriber(
+            lambda event: event.request.session.flash(event.reason),
+            SessionRejected,
+        )
+
+    app = make_app(configure=configure)
+    if reason == 'signature':
+        app.set_cookie('session', 'forged')
+    else:
+        app.run(write)
+        database.query('DELETE FROM sessions')
+
+    assert app.run(read).json == {'_f_': [reason]}
 
 
 def test_error_of_the_database_is_no_loss(app, database, events):

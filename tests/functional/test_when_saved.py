@@ -146,7 +146,7 @@ class TestCallbacks:
 
 
 class TestExceptions:
-    def test_unhandled_exception_saves_nothing(self, app, rows):
+    def test_unhandled_exception_saves_nothing(self, app, rows, caplog):
         with pytest.raises(AppError):
             app.run(write_and_fail)
         app.run(write())
@@ -160,6 +160,8 @@ class TestExceptions:
 
         assert app.run(read).json == {'key': 1}
         assert rows() == 1
+        gc.collect()
+        assert 'the change is lost' not in caplog.text
 
     def test_unhandled_exception_leaves_an_invalidated_session(self, app):
         app.run(write())
