@@ -161,6 +161,9 @@ class Exchange:
             self._show_error()
         else:
             self._write(self._response)
+            if isinstance(self._response.app_iter, (list, tuple)):
+                # no streamed body will come back to the session
+                self._session.let_go()
 
     def _show_error(self) -> None:
         """

@@ -199,6 +199,10 @@ class SessionState:
         """Save nothing of this session any more."""
         self._lost = True
 
+    def let_go(self) -> None:
+        """Take it that nobody holds mutable parts of the data any more."""
+        self._shared = False
+
     def finish(self) -> None:
         """Say that nobody will save from now on but the application."""
         self._finished = True
