@@ -68,15 +68,16 @@ class Connection:
                 self._literal(payload),
                 rest.encode(driver.encoding),
             )
-            # MySQL answers a larger one by hanging up
-            if limit is not None and len(statement) >= limit:
+            # the packet has a byte more; MySQL hangs up on a larger one
+            size = len(statement) + 1
+            if limit is not None and size >= limit:
                 # somebody may have raised it since it was read
                 ((now,),) = self.fetch('SELECT @@GLOBAL.max_allowed_packet')
                 limit = int(now)
-            if limit is not None and len(statement) >= limit:
+            if limit is not None and size >= limit:
                 raise PayloadTooLarge(
                     'The statement that stores the session',
-                    len(statement),
+                    size,
                     limit,
                     'Raise max_allowed_packet of the server or keep less '
                     'in the session.',

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zope.interface import Interface
+from zope.interface import Attribute, Interface
 
 # zope.interface describes methods as their callers see them, without self
 # mypy: ignore-errors
@@ -34,6 +34,8 @@ class IMySQLSessionStore(Interface):
     :exc:`~pyramid_mysql_session.LockTimeout`, and
     :exc:`pyramid_mysql_session.SchemaError` at first use.
     """
+
+    closed = Attribute('Whether :meth:`close` was called.')
 
     def load(session_id):
         """
@@ -92,7 +94,7 @@ class IMySQLSessionStore(Interface):
         Delete the record of a session.
 
         :param revision: delete it only if it still has this revision.
-        :returns: ``None``, or the live record that has another revision.
+        :returns: a :class:`~pyramid_mysql_session.store.Deletion`.
         """
 
     def locked(session_id):

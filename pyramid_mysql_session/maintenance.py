@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from .driver import Connection, DriverError, error_code
+from .driver import Connection
 from .errors import SchemaError
 from .pool import ConnectionPool
+from .purging import Purger
 from .schema import Table, text, text_literal
 
 log = logging.getLogger(__name__)
 
 Payload = str | bytes
 T = TypeVar('T')
-
-# what Percona's strict mode, Galera and servers without it say to GET_LOCK
-_NO_GET_LOCK = frozenset({1105, 1235, 1305})
-# MariaDB makes a subquery of a list of 1000 values, MySQL gives up on the
-# index if the list takes too much memory
-_LIST_LENGTH = 600
-# seconds
-_LONGEST_PAUSE = 0.5
-# what servers before MySQL 8.0 and MariaDB 10.6 say to SKIP LOCKED
-_NO_SKIP_LOCKED = frozenset({1064, 1235})
 
 
 class Record(NamedTuple):
@@ -62,7 +51,7 @@ class SessionTable:
     :param absolute_timeout: seconds after its creation when a session is
         dead however busy it is; ``None`` for no such limit.
     :param max_payload_bytes: ``None`` for what table and server can hold.
-    :param purge_batch: most rows that one statement purges.
+    :param purge_batch: most rows that one transaction purges.
     :param on_purge: called with rows and seconds after each purge.
     """
 
@@ -84,8 +73,7 @@ class SessionTable:
         self._absolute_timeout = absolute_timeout
         self._max_payload_bytes = max_payload_bytes
         self._purge_batch = purge_batch
-        self._on_purge = on_purge
-        self._skips_locked = True
+        self._purger = Purger(pool, table, purge_batch, on_purge)
         # bytes that table and server hold, known once the table was checked
         self._payload_limit: int | None = None
         self._packet_limit = 0
@@ -195,125 +183,7 @@ class SessionTable:
         :returns: the number of sessions that were deleted.
         """
         self._ready()
-        began = time.monotonic()
-        if exclusive:
-            with self._pool.keep(self._get_lock) as (got, run):
-                if got == 0:
-                    return 0
-                try:
-                    deleted = self._purge_all(run, stop)
-                finally:
-                    if got:
-                        run(self._release_lock)
-        else:
-            deleted = self._purge_all(self._run, stop)
-        seconds = time.monotonic() - began
-        if deleted:
-            log.info('purged %d sessions in %.3f s', deleted, seconds)
-        self._on_purge(deleted, seconds)
-        return deleted
-
-    def _purge_all(
-        self, run: Callable[..., int], stop: Callable[[], bool]
-    ) -> int:
-        deleted = since = 0
-        while not stop():
-            began = time.monotonic()
-            rows, since = run(partial(self._purge_some, since))
-            deleted += rows
-            if rows < self._purge_batch:
-                break
-            # leave the server to others for as long as they had to share it
-            time.sleep(min(time.monotonic() - began, _LONGEST_PAUSE))
-        return deleted
-
-    def _purge_some(
-        self, since: int, connection: Connection
-    ) -> tuple[int, int]:
-        """
-        Delete one batch of sessions that expired at some second or later.
-
-        :returns: the number of rows, and the second from which to go on.
-        """
-        # MySQL blocks the first live row under REPEATABLE READ
-        connection.execute('SET TRANSACTION ISOLATION LEVEL READ COMMITTED')
-        connection.execute('BEGIN')
-        # a deleted row stays in the index for as long as any transaction may
-        # still see it, one of a backup for instance: do not start before it
-        dead = (
-            f'{self._expires} >= {since:d} '
-            f'AND {self._expires} < UNIX_TIMESTAMP()'
-        )
-        some = (
-            f'FROM {self._table.quoted} WHERE {dead} '
-            f'ORDER BY {self._expires} LIMIT {self._purge_batch}'
-        )
-        rows = self._lock_some(connection, some)
-        if rows is None:
-            deleted = connection.execute(f'DELETE {some}')
-        else:
-            deleted = self._delete_keys(connection, rows, dead)
-        connection.execute('COMMIT')
-        return deleted, int(rows[-1][1]) if rows else since
-
-    def _lock_some(
-        self, connection: Connection, some: str
-    ) -> Sequence[tuple[Any, ...]] | None:
-        """Return key and deadline of rows that nobody else has locked."""
-        if self._skips_locked:
-            try:
-                return connection.fetch(
-                    f'SELECT {self._key}, {self._expires} {some} '
-                    'FOR UPDATE SKIP LOCKED'
-                )
-            except DriverError as exc:
-                if error_code(exc) not in _NO_SKIP_LOCKED:
-                    raise
-                self._skips_locked = False
-        return None
-
-    def _delete_keys(
-        self,
-        connection: Connection,
-        rows: Sequence[tuple[Any, ...]],
-        dead: str,
-    ) -> int:
-        table = self._table
-        keys = [f"x'{key.hex()}'" for key, _ in rows]
-        # without a hint, which both servers take only in this form of DELETE,
-        # they read and lock every row of a small table
-        return sum(
-            connection.execute(
-                f'DELETE {table.quoted} FROM {table.quoted} '
-                f'FORCE INDEX ({table.key_index}) WHERE {dead} AND '
-                f'{self._key} IN ({", ".join(keys[at : at + _LIST_LENGTH])})'
-            )
-            for at in range(0, len(keys), _LIST_LENGTH)
-        )
-
-    def _get_lock(self, connection: Connection) -> int | None:
-        """Return 1, 0 when somebody else has it, ``None`` without locks."""
-        sql = f'SELECT GET_LOCK({self._lock_name()}, 0)'
-        try:
-            ((got,),) = connection.fetch(sql)
-        except DriverError as exc:
-            if error_code(exc) in _NO_GET_LOCK:
-                return None
-            raise
-        return int(got or 0)
-
-    def _release_lock(self, connection: Connection) -> None:
-        connection.fetch(f'SELECT RELEASE_LOCK({self._lock_name()})')
-
-    def _lock_name(self) -> str:
-        # the name of a user-level lock has 64 characters at most, and MySQL
-        # 9 has no SHA1 any more
-        schema, table = self._table.name
-        where = text_literal(schema) if schema else 'DATABASE()'
-        return (
-            "CONCAT('purge.', "
-            f'SHA2(CONCAT({where}, 0x00, {text_literal(table)}), 224))'
-        )
+        return self._purger.purge(stop, exclusive)
 
     def _check(self, connection: Connection) -> list[str]:
         if not self._table.exists(connection):

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 import random
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
@@ -21,10 +19,10 @@ from .driver import (
     DriverError,
     connect,
     error_code,
-    socket_of,
     translate,
 )
-from .errors import StoreUnavailable
+from .errors import LockTimeout, StoreUnavailable
+from .forks import Belongings
 
 T = TypeVar('T')
 log = logging.getLogger(__name__)
@@ -32,16 +30,6 @@ log = logging.getLogger(__name__)
 #: How often work is tried that lost a deadlock, or its connection.
 DEADLOCK_ATTEMPTS = 8
 BROKEN_ATTEMPTS = 3
-
-# what a PooledDB keeps to itself, and how it is at the beginning
-_STATE: dict[str, Callable[[], Any]] = {
-    '_connections': int,
-    '_idle_cache': list,
-    '_lock': threading.Condition,
-    '_shared_cache': list,
-}
-
-_pools: weakref.WeakSet[ConnectionPool] = weakref.WeakSet()
 
 
 class ConnectionPool:
@@ -78,17 +66,7 @@ class ConnectionPool:
         self._patience = patience
         self._close_pool = close_pool
         self._closed = False
-        # the socket of each connection that we saw: file descriptor, inode
-        self._sockets: weakref.WeakKeyDictionary[Any, tuple[int, int]] = (
-            weakref.WeakKeyDictionary()
-        )
-        self._start()
-        _watch_forks()
-        _pools.add(self)
-
-    def _start(self) -> None:
-        self._pid = os.getpid()
-        self._gate = threading.BoundedSemaphore(self._limit or 1)
+        self._belongings = Belongings(pooled, limit or 1)
 
     def run(self, work: Callable[[Connection], T]) -> T:
         """
@@ -157,7 +135,7 @@ class ConnectionPool:
     def close(self) -> None:
         """Refuse further use; close the connections of a pool of ours."""
         self._closed = True
-        self._notice_fork()
+        self._belongings.notice_fork()
         if self._close_pool:
             self._pooled.close()
 
@@ -167,11 +145,11 @@ class ConnectionPool:
         return self._closed
 
     def _lend(self) -> _Lease:
-        self._notice_fork()
+        self._belongings.notice_fork()
         self._refuse_if_closed()
         if self._limit is None:
             return _Lease(self._borrow(), None)
-        gate = self._gate
+        gate = self._belongings.gate
         if not gate.acquire(timeout=self._wait):
             raise StoreUnavailable(
                 f'No connection became free within {self._wait} seconds',
@@ -215,8 +193,7 @@ class ConnectionPool:
         driver = lease.pooled.dbapi_connection
         if isinstance(driver, _Deferred):
             driver = driver.driver()
-        if driver not in self._sockets:
-            self._sockets[driver] = socket_of(driver)
+        self._belongings.note(driver)
         return driver
 
     def _attempt(
@@ -262,12 +239,20 @@ class ConnectionPool:
                         and now - began < self._lock_timeout
                     )
                 if not again:
-                    error = translate(exc)
+                    if isinstance(error := translate(exc), LockTimeout):
+                        log.warning(
+                            'gave up on MySQL error %d after %.1f s',
+                            code,
+                            now - began,
+                        )
                     if losses and isinstance(error, StoreUnavailable):
                         # an attempt whose connection was lost may have worked
                         error.outcome_unknown = True
                     raise error from exc
-                log.debug('trying again after MySQL error %d', code)
+                if code in driver_errors.BROKEN:
+                    log.info('connecting again after MySQL error %d', code)
+                else:
+                    log.debug('trying again after MySQL error %d', code)
             except BaseException:
                 # neither an open transaction nor half an answer may stay
                 self._recover(lease)
@@ -279,37 +264,6 @@ class ConnectionPool:
         # DBUtils replaces a connection whose rollback fails
         with suppress(DriverError):
             lease.pooled.rollback()
-
-    def _notice_fork(self) -> None:
-        # where a program other than Python forks, uWSGI for example, the
-        # hook below may not be called
-        if self._pid != os.getpid():
-            self.forget_inherited()
-
-    def forget_inherited(self) -> None:
-        """Let go of all that a forked child has from its parent."""
-        # PooledDB has no public way to list, or to drop, its connections
-        state = vars(self._pooled)
-        steady = [
-            *state.get('_idle_cache', ()),
-            *(shared.con for shared in state.get('_shared_cache', ())),
-        ]
-        for driver in [connection.dbapi_connection for connection in steady]:
-            # the application may have made some that we never saw
-            if not isinstance(driver, _Deferred):
-                self._sockets.setdefault(driver, socket_of(driver))
-        with open(os.devnull, 'r+b', buffering=0) as nowhere:
-            for descriptor, inode in list(self._sockets.values()):
-                # closing an inherited connection would tell the server to
-                # end the parent's: what the child says goes nowhere instead
-                with suppress(OSError):
-                    if os.fstat(descriptor).st_ino == inode:
-                        os.dup2(nowhere.fileno(), descriptor)
-        self._sockets.clear()
-        # another thread may have been in the middle of changing them
-        fresh = {name: make() for name, make in _STATE.items()}
-        state.update((name, fresh[name]) for name in fresh.keys() & state)
-        self._start()
 
 
 class _Lease:
@@ -376,17 +330,3 @@ def make_pooled(
         failures=(DriverError,),
         isfatal=lambda exc: error_code(exc) in driver_errors.BROKEN,
     )
-
-
-def _after_fork_in_child() -> None:
-    for pool in list(_pools):
-        pool.forget_inherited()
-
-
-_hooks: list[bool] = []
-
-
-def _watch_forks() -> None:
-    if not _hooks:
-        _hooks.append(True)
-        os.register_at_fork(after_in_child=_after_fork_in_child)

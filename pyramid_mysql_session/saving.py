@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,8 @@ from typing import Any
 from .errors import SessionError, StoreUnavailable
 from .serializers import Payload
 from .state import SessionState, adopt
+
+log = logging.getLogger(__name__)
 
 #: How often a save merges before it locks the row.
 MERGE_ATTEMPTS = 5
@@ -131,7 +134,11 @@ class SavedState(SessionState):
         """Find out what became of an earlier save, or do it now."""
         if self._doubt is not None:
             doubt, self._doubt = self._doubt, None
-            self._update(*doubt)
+            if self._data:
+                self._update(*doubt)
+            else:
+                # emptied since: that is merged with whatever is stored
+                self._base, self._revision = doubt[0] or self._base, doubt[1]
             self._written = True
 
     def _create(self) -> None:
@@ -171,6 +178,11 @@ class SavedState(SessionState):
             if payload is None and not self._renewing:
                 return
             attempted = new_id = None
+        log.warning(
+            'others saved a session each of %d times that this request tried '
+            'to; now its row is locked',
+            MERGE_ATTEMPTS,
+        )
         with self.locked():
             pass
 
@@ -183,10 +195,14 @@ class SavedState(SessionState):
         """Save or delete; return whether it is done, and who prevented it."""
         store, session_id = self._kit.store, self._session_id
         if payload is not None and not self._data:
-            stored = store.delete(session_id, self._revision)
-            if stored is None:
+            deletion = store.delete(session_id, self._revision)
+            # an earlier attempt whose answer was lost may have done it
+            done = deletion.done or (
+                attempted is not None and deletion.stored is None
+            )
+            if done:
                 self._note_deleted()
-            return stored is None, stored
+            return done, deletion.stored
         try:
             outcome = store.save(
                 session_id,

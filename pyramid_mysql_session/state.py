@@ -249,14 +249,18 @@ class SessionState:
         return data
 
     def _encode(self) -> Payload:
+        return dump(self._kit.serializer, self._stored_data())
+
+    def _stored_data(self) -> Data:
+        """Return the data as it goes into the payload."""
         data = self._load()
         if IDLE_TIMEOUT_KEY in data:
             raise PayloadNotSerializable(
                 IDLE_TIMEOUT_KEY, 'is a key that remember() uses'
             )
-        if self._idle_timeout is not None:
-            data = {**data, IDLE_TIMEOUT_KEY: self._idle_timeout}
-        return dump(self._kit.serializer, data)
+        if self._idle_timeout is None:
+            return data
+        return {**data, IDLE_TIMEOUT_KEY: self._idle_timeout}
 
     def _timeout(self) -> int:
         return self._idle_timeout or self._kit.idle_timeout
@@ -285,12 +289,11 @@ class SessionState:
             return None
         payload = self._encode()
         if payload != self._base:
-            serializer = self._kit.serializer
-            if not same(
-                load(serializer, self._base or ''), load(serializer, payload)
-            ):
+            stored = load(self._kit.serializer, self._base or '')
+            if not same(stored, self._stored_data()):
                 return payload
-            # a JSON column gives its text another form than ours
+            # the order of keys may differ, and a JSON column gives its text
+            # a form of its own
             self._base = payload
         self._written = False
         return None

@@ -31,6 +31,15 @@ class Outcome(NamedTuple):
     stored: Record | None = None
 
 
+class Deletion(NamedTuple):
+    """What became of a deletion."""
+
+    #: Whether the record was there and is deleted.
+    done: bool
+    #: The live record that has another revision, ``None`` when it is gone.
+    stored: Record | None = None
+
+
 class LockedRecord:
     """
     A record whose row stays locked until the transaction ends.
@@ -205,19 +214,21 @@ class MySQLSessionStore(SessionTable):
 
         return self._run(work)
 
-    def delete(
-        self, session_id: str, revision: int | None = None
-    ) -> Record | None:
-        """Delete a record; return the live one that prevented it."""
+    def delete(self, session_id: str, revision: int | None = None) -> Deletion:
+        """Delete a record, if it still has the revision that was loaded."""
         sql = self._delete_statement(session_id, revision)
+        repeated = self._repeated()
 
-        def work(connection: Connection) -> Record | None:
-            if connection.execute(sql) or revision is None:
-                return None
-            record = self._fetch(connection, self._where(session_id))
-            if record is not None and record.expires < record.now:
-                return None
-            return record
+        def work(connection: Connection) -> Deletion:
+            in_doubt = repeated(connection)
+            if connection.execute(sql):
+                return Deletion(True)
+            if revision is None:
+                return Deletion(in_doubt)
+            stored = self._fetch(connection, self._where(session_id))
+            if stored is not None and stored.expires < stored.now:
+                stored = None
+            return Deletion(in_doubt and stored is None, stored)
 
         return self._run(work)
 

@@ -142,17 +142,17 @@ class StoreContract(SaveContract):
     def test_delete_removes_this_record_only(self, store, revision):
         store.create(TWO, '{}', IDLE)
 
-        assert store.delete(ONE) is None
+        assert store.delete(ONE) == (True, None)
 
         assert store.load(ONE) is None
         assert store.load(TWO) is not None
 
-    def test_delete_of_an_unknown_id_returns_none(self, store):
-        assert store.delete(ONE) is None
-        assert store.delete(ONE, 7) is None
+    def test_delete_of_an_unknown_id_is_not_done(self, store):
+        assert store.delete(ONE) == (False, None)
+        assert store.delete(ONE, 7) == (False, None)
 
     def test_delete_of_its_revision_removes_the_record(self, store, revision):
-        assert store.delete(ONE, revision) is None
+        assert store.delete(ONE, revision) == (True, None)
 
         assert store.load(ONE) is None
 
@@ -161,14 +161,14 @@ class StoreContract(SaveContract):
     ):
         stored = store.load(ONE)
 
-        assert store.delete(ONE, revision ^ 1) == stored
+        assert store.delete(ONE, revision ^ 1) == (False, stored)
 
         assert store.load(ONE) == stored
 
     def test_delete_of_another_revision_ignores_the_expired(
         self, store, expired
     ):
-        assert store.delete(ONE, expired ^ 1) is None
+        assert store.delete(ONE, expired ^ 1) == (False, None)
 
     # locked
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import pathlib
+import re
 import secrets
+import subprocess
+import sys
 import time
 
 import pytest
@@ -12,6 +17,9 @@ from pyramid.interfaces import ISessionFactory
 from webtest import TestApp
 
 import pyramid_mysql_session
+
+#: Long enough for no warning.
+SECRET = 'a-secret-of-the-tests-that-is-long-enough'
 
 # where the WSGI environment has the function that answers
 VIEW = 'tests.view'
@@ -157,3 +165,69 @@ def twin(app, other=None):
     for cookie in app.cookiejar:
         browser.cookiejar.set_cookie(cookie)
     return browser
+
+
+@contextlib.contextmanager
+def borrowed(pool):
+    """Borrow what the pool has, for as long as the block runs."""
+    with contextlib.closing(pool.dedicated_connection()) as pooled:
+        yield pooled.dbapi_connection
+
+
+def bury(database, number, seconds=60):
+    """Add sessions that expired some seconds ago; the table must exist."""
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.executemany(
+            'INSERT INTO sessions '
+            '(session_id, expires, data, created, revision) '
+            "VALUES (%s, UNIX_TIMESTAMP() - %s, '{}', 0, 0)",
+            [(secrets.token_bytes(32), seconds) for _ in range(number)],
+        )
+
+
+def purgers(log):
+    """
+    Return the threads of the server that purged, in turns.
+
+    :param log: a statement log; it shows that only one did so at a time.
+    """
+    turns, purger = [], None
+    for thread, _, text in log.commands:
+        if 'SKIP LOCKED' in text:
+            assert purger in (None, thread)
+            if purger is None:
+                turns.append(thread)
+            purger = thread
+        elif 'RELEASE_LOCK' in text and thread == purger:
+            purger = None
+    return turns
+
+
+@contextlib.contextmanager
+def python(code, settings, *flags):
+    """
+    Run Python code in a process of its own for as long as the block runs.
+
+    :param settings: become a ``dict`` of that name.
+    """
+    head = 'import json, sys\nsettings = json.loads(sys.argv[1])\n'
+    process = subprocess.Popen(
+        [sys.executable, *flags, '-c', head + code, json.dumps(settings)],
+        cwd=pathlib.Path(__file__).parents[1],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def lock_is_free(database, log):
+    """Tell whether the lock that a purge took is free again."""
+    lock = re.search(r'GET_LOCK\((.*), 0\)$', '\n'.join(log), re.MULTILINE)[1]
+    ((free,),) = database.query(f'SELECT IS_FREE_LOCK({lock})')
+    return free == 1

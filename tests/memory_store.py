@@ -17,7 +17,7 @@ from pyramid_mysql_session.errors import (
 from pyramid_mysql_session.identity import stored_key
 from pyramid_mysql_session.interfaces import IMySQLSessionStore
 from pyramid_mysql_session.maintenance import Record, StoredSession
-from pyramid_mysql_session.store import LockedRecord, Outcome
+from pyramid_mysql_session.store import Deletion, LockedRecord, Outcome
 
 #: When the clocks of tests begin.
 BEGINNING = 1_700_000_000
@@ -153,8 +153,8 @@ class MemoryStore:
         row = self._find(session_id)
         if row is not None and revision in (None, row.revision):
             self._remove(session_id)
-            return None
-        return self._record(row) if self._alive(row) else None
+            return Deletion(True)
+        return Deletion(False, self._record(row) if self._alive(row) else None)
 
     @contextmanager
     def locked(self, session_id):

@@ -46,6 +46,8 @@ OPTIONS = {
     'loose_mysqlx': 'OFF',
 }
 GUARD = Path(__file__).with_name('guard.py')
+# as many as what MariaDB's tool says after the error, and some
+LOG_LINES = 40
 START_TIMEOUT = 60
 STOP_TIMEOUT = 60
 
@@ -244,6 +246,9 @@ class PrivateServer:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
+                # a MariaDB that starts removes the temporary tables of
+                # others from a folder that they share
+                env={**os.environ, 'TMPDIR': str(self._temporary)},
                 # out of reach of Ctrl-C in a terminal
                 start_new_session=True,
             )
@@ -289,7 +294,7 @@ class PrivateServer:
         with self.log.open('rb') as log:
             log.seek(self._log_start)
             lines = log.read().decode(errors='replace').splitlines()
-        tail = '\n'.join(lines[-20:]) or '(empty)'
+        tail = '\n'.join(lines[-LOG_LINES:]) or '(empty)'
         raise ServerError(
             f'{self.mysqld} {what}; the end of its log {self.log}:\n{tail}'
         )

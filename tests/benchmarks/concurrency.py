@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import pathlib
 import queue
 import random
 import threading
@@ -22,76 +24,101 @@ REDIS = 'pyramid_session_redis'
 
 
 def measure(bench):
-    makers = {
-        BARE: sites.bare,
-        REDIS: partial(sites.redis, bench.redis().socket),
-        f'{REDIS}, hiredis': partial(sites.redis, bench.redis().socket, True),
+    redis = bench.redis()
+    # what makes the application, and the process that serves it
+    contestants = {
+        BARE: (sites.bare, None),
+        REDIS: (partial(sites.redis, redis.socket), redis.pid),
+        f'{REDIS}, hiredis': (
+            partial(sites.redis, redis.socket, True),
+            redis.pid,
+        ),
     }
     for kind, database in bench.databases().items():
-        makers[f'ours, {NAMES[kind]}'] = partial(
+        contestants[f'ours, {NAMES[kind]}'] = (
             # no request shall wait for a connection
-            sites.ours,
-            database.address(),
-            connection_limit=16,
+            partial(sites.ours, database.address(), connection_limit=16),
+            database.server.pid,
         )
-    rates = {name: {action: [] for action in ACTIONS} for name in makers}
+    found = {
+        name: {action: [[] for _ in LOADS] for action in ACTIONS}
+        for name in contestants
+    }
     for number in range(min(ROUNDS, bench.options.rounds)):
-        for processes, threads in LOADS:
-            for name in random.sample(list(makers), len(makers)):
-                found = hammer(
-                    makers[name],
-                    ('untouched',) * 2 if name == BARE else ACTIONS,
+        for load, (processes, threads) in enumerate(LOADS):
+            for name in random.sample(list(contestants), len(contestants)):
+                results = hammer(
+                    *contestants[name],
                     processes,
                     threads,
                     bench.options.burst,
                 )
-                for action, rate in zip(ACTIONS, found, strict=True):
-                    rates[name][action].append(rate)
+                for action, result in results.items():
+                    found[name][action][load].append(result)
         bench.note(f'round {number + 1}')
-    # by load: the rounds of each
-    return {
-        name: {
-            action: [found[load :: len(LOADS)] for load in range(len(LOADS))]
-            for action, found in by_action.items()
-        }
-        for name, by_action in rates.items()
-    }
+    return found
 
 
-def hammer(make_app, actions, processes, threads, seconds):
-    """Return the requests per second of each action, all in all."""
+def hammer(make_app, pid, processes, threads, seconds):
+    """
+    Let processes and threads send requests.
+
+    :param pid: of the server behind the application, or ``None``.
+    :returns: action -> requests per second, cores that the application
+        used, cores that the server used.
+    """
     context = multiprocessing.get_context('spawn')
     start = context.Barrier(processes)
-    counts = context.Queue()
+    answers = context.Queue()
     workers = [
         context.Process(
             target=_work,
-            args=(make_app, actions, threads, seconds, start, counts),
+            args=(make_app, pid, threads, seconds, start, answers),
         )
         for _ in range(processes)
     ]
     for worker in workers:
         worker.start()
-    totals = [0] * len(actions)
-    for _ in workers:
-        for place, count in enumerate(counts.get(timeout=60 + 4 * seconds)):
-            totals[place] += count
+    found = [answers.get(timeout=60 + 4 * seconds) for _ in workers]
     for worker in workers:
         worker.join()
-    return [total / seconds for total in totals]
+    return {
+        action: (
+            sum(one[action][0] for one in found) / seconds,
+            sum(one[action][1] for one in found) / seconds,
+            # all of them have seen the same server
+            max(one[action][2] for one in found) / seconds,
+        )
+        for action in ACTIONS
+    }
 
 
-def _work(make_app, actions, threads, seconds, start, counts):
+def _work(make_app, pid, threads, seconds, start, answers):
     app = make_app()
     browsers = [Browser(app) for _ in range(threads)]
-    if actions == ACTIONS:
+    if pid:
         for browser in browsers:
             browser.get('/new')
-    found = []
-    for action in actions:
+    found = {}
+    for action in ACTIONS:
         start.wait(60)
-        found.append(_run(browsers, f'/{action}', seconds))
-    counts.put(found)
+        own, servers = time.process_time(), server_time(pid)
+        number = _run(browsers, f'/{action}' if pid else '/untouched', seconds)
+        found[action] = (
+            number,
+            time.process_time() - own,
+            server_time(pid) - servers,
+        )
+    answers.put(found)
+
+
+def server_time(pid):
+    """Return the seconds of processor time that a process has used."""
+    if pid is None:
+        return 0
+    # utime and stime, see proc(5)
+    stat = pathlib.Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2]
+    return sum(map(int, stat.split()[11:13])) / os.sysconf('SC_CLK_TCK')
 
 
 def _run(browsers, path, seconds):
@@ -128,12 +155,19 @@ def report(data, page):
         f'{processes} × {threads}'  # processes times threads
         for processes, threads in LOADS
     ]
+    rates = {
+        name: {
+            action: [[rate for rate, _, _ in rounds] for rounds in by_load]
+            for action, by_load in by_action.items()
+        }
+        for name, by_action in data.items()
+    }
     for action in ACTIONS:
         page.table(
             (f'{action}s/s, processes × threads', *loads),
             [
                 (name, *map(spread, by_action[action]))
-                for name, by_action in data.items()
+                for name, by_action in rates.items()
             ],
         )
     page.lines(
@@ -145,8 +179,8 @@ def report(data, page):
                 'requests per second',
                 loads,
                 {
-                    name: [median(rates) for rates in by_action[action]]
-                    for name, by_action in data.items()
+                    name: list(map(median, by_action[action]))
+                    for name, by_action in rates.items()
                     if name != BARE
                 },
             )
@@ -163,12 +197,35 @@ def report(data, page):
                 *(
                     spread(ratios(one, other), 2)
                     for one, other in zip(
-                        data[name][action], data[REDIS][action], strict=True
+                        rates[name][action], rates[REDIS][action], strict=True
                     )
                 ),
             )
             for action in ACTIONS
-            for name in data
+            for name in rates
             if name.startswith('ours')
+        ],
+    )
+    page.text(
+        'Where the curves bend: cores that the application used, and that '
+        'the server behind it used. The threads of one Python process share '
+        'a single core, because of its global interpreter lock.'
+    )
+    page.table(
+        ('cores', *loads),
+        [
+            (
+                f'{action}, {name}',
+                *(
+                    ' + '.join(
+                        f'{median(used):.2f}'
+                        for used in list(zip(*rounds, strict=True))[1:]
+                    )
+                    for rounds in data[name][action]
+                ),
+            )
+            for action in ACTIONS
+            for name in data
+            if name != BARE
         ],
     )

@@ -250,10 +250,10 @@ def report(data, page):
                 [one['rows'] for one in first],
                 {
                     f'{NAMES[kind]}, {key}': [
-                        median(one[name]) for one in sizes
+                        median(one[name]) for one in data[kind][key]
                     ]
-                    for kind, by_key in data.items()
-                    for key, sizes in by_key.items()
+                    for key in FRESH
+                    for kind in data
                 },
             )
             for name, title in names.items()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import textwrap
 
 import matplotlib
+from matplotlib.ticker import LogLocator, NullLocator
 
 matplotlib.use('svg')
 
@@ -89,6 +92,9 @@ class Page:
             )
             axes.bar_label(bars, fmt=' {:,.0f}', fontsize=7)
         axes.set_xscale('log')
+        axes.xaxis.set_major_formatter('{x:,.0f}')
+        least = min(filter(None, itertools.chain(*series.values())))
+        axes.set_xlim(left=10 ** math.floor(math.log10(max(least, 1))))
         axes.set_yticks(
             [group + 0.425 - width / 2 for group in range(len(groups))], groups
         )
@@ -121,8 +127,12 @@ class Page:
                     label=label,
                 )
             if log:
-                axes.set_xscale('log')
-                axes.set_yscale('log')
+                axes.loglog()
+                axes.set_xticks(ticks)
+                axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                for axis in (axes.xaxis, axes.yaxis):
+                    axis.set_major_formatter('{x:,.0f}')
+                    axis.set_minor_locator(NullLocator())
             else:
                 axes.set_ylim(bottom=0)
                 axes.set_xticks(places, ticks)

@@ -92,6 +92,10 @@ class Redis:
             time.sleep(0.02)
 
     @property
+    def pid(self):
+        return self._process.pid
+
+    @property
     def version(self):
         return self._client.info('server')['redis_version']
 

@@ -195,7 +195,11 @@ class Proxy:
     def _connect(self):
         if 'unix_socket' in self._address:
             server = socket.socket(socket.AF_UNIX)
-            server.connect(self._address['unix_socket'])
+            try:
+                server.connect(self._address['unix_socket'])
+            except OSError:
+                server.close()
+                raise
             return server
         return socket.create_connection(
             (self._address['host'], self._address['port'])

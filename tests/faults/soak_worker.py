@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import itertools
 import logging
 import random
@@ -57,10 +58,21 @@ class Operation:
         return self.kind in ('log_out', 'log_in_again')
 
     @property
+    def moves(self):
+        """Whether it gives the session another id."""
+        return self.kind == 'renew'
+
+    @property
     def created(self):
         """The name of the session that it creates, if it does."""
         creates = self.kind in ('log_in', 'log_in_again')
         return f'by {self.number}' if creates else None
+
+
+def think():
+    """Let others come between load and save, every other time."""
+    if random.random() < 0.5:
+        time.sleep(random.random() / 200)
 
 
 def log_in(session, operation):
@@ -126,6 +138,7 @@ def flash_once(session, operation):
 def pop_once(session, operation):
     with session.locked():
         operation.seen = session.pop_flash('once')
+        think()
 
 
 def increment(session, operation):
@@ -133,6 +146,7 @@ def increment(session, operation):
         session['count'] += 1
         session['counted'].append(operation.number)
         operation.seen = session['count']
+        think()
 
 
 def read(session, operation):
@@ -160,9 +174,7 @@ SLOTS = {
     'moving': {**CALM, renew: 2},
     'wild': {**CALM, renew: 1, log_out: 1, log_in_again: 1},
 }
-BY_NAME = {
-    view.__name__: view for view in (log_in, *SLOTS['wild'])
-}
+BY_NAME = {view.__name__: view for view in (log_in, *SLOTS['wild'])}
 
 
 class Slot:
@@ -195,7 +207,7 @@ class Worker:
     def __init__(self, number, settings, slots):
         self.slots = slots
         self.operations = []
-        self.figures = {'merged': 0, 'tried again': 0, 'recovered': 0}
+        self.figures = collections.Counter()
         # unique among all processes
         self._numbers = itertools.count(number, 100)
         self._keys = {}
@@ -210,6 +222,7 @@ class Worker:
     def run(self, threads, seconds):
         """Let threads send requests; return what they did, and figures."""
         self.operations.clear()
+        self.figures.clear()
         self._keys.clear()
         deadline = time.monotonic() + seconds
         running = [
@@ -228,7 +241,8 @@ class Worker:
             name, cookie = slot.read()
             view = log_in
             if name:
-                (view,) = random.choices(*zip(*SLOTS[slot.fate].items()))
+                views = SLOTS[slot.fate]
+                (view,) = random.choices([*views], [*views.values()])
             operation = Operation(next(self._numbers), name, view.__name__)
             if view is delete_key:
                 operation.target = self._key(name)
@@ -253,12 +267,13 @@ class Worker:
             response = request.get_response(self._router)
         except SessionError as exc:
             operation.outcome = 'error'
-            self._count(f'{type(exc).__name__} {getattr(exc, "code", "")}')
+            code = getattr(exc, 'code', None)
+            self.figures[f'error: {type(exc).__name__} {code}'] += 1
         except Exception as exc:  # noqa: BLE001 whatever escapes
-            operation.outcome = f'crash {exc!r}'
+            operation.outcome, operation.seen = 'crash', repr(exc)
         else:
             events = request.environ[EVENTS]
-            self.figures['merged'] += events.count(SessionMerged)
+            self.figures['conflicts merged'] += events.count(SessionMerged)
             if operation.outcome is None:
                 operation.outcome = 'done'
             if SessionLost in events:
@@ -281,27 +296,24 @@ class Worker:
             name = operation.created or operation.session
             slot.write(name if value else '', value, cookie)
 
-    def _count(self, what):
-        self.figures[what] = self.figures.get(what, 0) + 1
-
     def _watch_recoveries(self):
         was_written = revisions.was_written
 
         def watched(*args):
             written = was_written(*args)
             if written:
-                self._count('recovered')
+                self.figures['lost answers recovered'] += 1
             return written
 
         revisions.was_written = watched
         log = logging.getLogger('pyramid_mysql_session.pool')
         log.setLevel(logging.DEBUG)
-        log.addFilter(self._note_log)
+        log.addFilter(self._count)
 
-    def _note_log(self, record):
-        if record.msg.startswith('trying again'):
-            self._count('tried again')
-        return record.levelno > logging.DEBUG
+    def _count(self, record):
+        """Count the messages of the log; none is shown."""
+        self.figures[record.msg.partition(' after')[0]] += 1
+        return False
 
 
 def _answer(request):
@@ -309,12 +321,9 @@ def _answer(request):
     if operation.kind != 'log_in' and session.get('name') != operation.session:
         operation.outcome = 'gone' if session.new else 'alien'
         return
-    # others get a chance to come between load and save
-    if random.random() < 0.5:
-        time.sleep(random.random() / 200)
+    think()
     BY_NAME[operation.kind](session, operation)
-    if random.random() < 0.5:
-        time.sleep(random.random() / 200)
+    think()
 
 
 def _note(event):
@@ -323,7 +332,8 @@ def _note(event):
 
 def serve(connection, number, settings, slots):
     """Do one round for each pair of numbers that arrives."""
-    logging.disable(logging.CRITICAL - 1)
+    # losing sessions is what this is about
+    logging.getLogger('pyramid_mysql_session').setLevel(logging.ERROR)
     worker = Worker(number, settings, slots)
     for threads, seconds in iter(connection.recv, None):
         connection.send(worker.run(threads, seconds))

@@ -278,6 +278,7 @@ class TestRenewed:
             lambda session: session.update(b=2),
             lambda session: session.remember(60),
             lambda session: session.renew_id(),
+            lambda session: session.clear(),
         ],
     )
     def test_renewed_session_lives_and_the_old_one_is_dead(

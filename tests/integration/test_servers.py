@@ -222,6 +222,13 @@ class TestPrivateServer:
             (17, 'OFF')
         ]
 
+    def test_temporary_tables_are_in_a_folder_of_its_own(self, private_server):
+        server = private_server()
+
+        ((folder,),) = server.query('SELECT @@tmpdir')
+
+        assert pathlib.Path(folder).samefile(server.folder)
+
     def test_paused_server_says_nothing(self, private_server):
         server = private_server()
         connection = server.connect(read_timeout=1)

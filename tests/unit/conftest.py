@@ -77,11 +77,13 @@ def make_session(make_kit, listener):
     Call it for the session of a new request.
 
     :param session_id: the one that its cookie has.
+    :param forged: whether its cookie was not signed by us.
     :param changed: what differs in the kit.
     """
 
-    def make(session_id=None, **changed):
-        return MySQLSession(make_kit(**changed), listener, session_id)
+    def make(session_id=None, forged=False, **changed):
+        kit = make_kit(**changed)
+        return MySQLSession(kit, listener, session_id, forged)
 
     return make
 

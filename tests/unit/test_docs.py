@@ -11,7 +11,7 @@ import pytest
 from pyramid.interfaces import ISessionFactory
 
 import pyramid_mysql_session
-from pyramid_mysql_session import settings
+from pyramid_mysql_session import schema, settings
 
 ROOT = pathlib.Path(__file__).parents[2]
 DOCS = ROOT / 'docs'
@@ -118,6 +118,13 @@ def test_internals_page_names_each_module():
     assert sorted(named) == sorted(
         module.stem for module in modules if module.stem != '__init__'
     )
+
+
+def test_table_page_shows_the_statement_that_creates_the_table():
+    columns = {name: name for name in schema.DEFAULT_COLUMNS}
+    statement = schema.Table((None, 'sessions'), columns).create_statement()
+
+    assert textwrap.indent(statement, '    ') in TEXTS['table.rst']
 
 
 def test_each_page_is_in_the_contents():

@@ -34,7 +34,25 @@ def test_block_sees_the_latest_data_and_is_saved(
     assert listener.heard == []
 
 
-def test_block_without_a_change_writes_nothing(session, store):
+def test_session_that_was_not_used_before_is_loaded(make_session, session_id):
+    session = make_session(session_id)
+
+    with session.locked():
+        session['number'] += 1
+
+    assert make_session(session_id) == {'number': 2}
+
+
+def test_session_lives_in_its_last_second(session, clock, listener):
+    clock.move(IDLE)
+
+    with session.locked():
+        session['number'] = 2
+
+    assert listener.heard == []
+
+
+def test_block_without_a_change_writes_nothing(session, store, listener):
     rows = dict(store.rows)
 
     with session.locked():
@@ -42,6 +60,7 @@ def test_block_without_a_change_writes_nothing(session, store):
 
     assert store.rows == rows
     assert store.calls == ['locked']
+    assert listener.heard == []
 
 
 def test_change_before_the_block_is_merged_and_saved(
@@ -134,6 +153,17 @@ def test_error_takes_back_what_the_block_changed(
     assert list(store.rows) == [stored_key(session_id)]
 
 
+def test_error_leaves_the_objects_that_the_application_holds(session):
+    session['list'] = items = []
+
+    with suppress(Failure), session.locked():
+        items.append(1)
+        raise Failure
+
+    assert session['list'] is items
+    assert items == []
+
+
 def test_error_on_the_way_to_the_block_keeps_the_changes(
     session, make_session, store
 ):
@@ -178,6 +208,7 @@ def test_emptied_session_loses_its_record(session, store, listener):
         session.clear()
 
     assert store.rows == {}
+    assert store.calls == ['locked']
     assert session.ended
     assert listener.heard == []
 
@@ -313,6 +344,22 @@ class TestDoubt:
         assert session['number'] == 1
         session.save()
         assert make_session(session.session_id) == {'number': 7}
+
+    def test_block_of_unknown_outcome_is_not_saved_later(
+        self, session, make_session, line_cut, meanwhile
+    ):
+        def stay_away():
+            raise StoreUnavailable('MySQL cannot be reached', '')
+
+        line_cut(True)
+        meanwhile('save', stay_away)
+
+        with pytest.raises(StoreUnavailable), session.locked():
+            session['number'] = 2
+        session['number'] = 3
+        session.save()
+
+        assert make_session(session.session_id) == {'number': 2}
 
     def test_session_that_is_gone_since_is_lost(
         self, session, line_cut, store, listener

@@ -212,6 +212,15 @@ QUEUES = {
     ),
     'both popped and pushed': ([['a']], [['m']], [['t']], [['t', 'm']]),
     'both popped': ([['a']], [], [], []),
+    # as after a first merge: mine has what others had pushed meanwhile
+    'popped a part here, all there': ([['a', 'b']], [['b', 'm']], [], [['m']]),
+    'popped a part here and there': (
+        [['a', 'b', 'c']],
+        [['b', 'c', 'm']],
+        [['c', 't']],
+        [['c', 't', 'm']],
+    ),
+    'popped all there, a part here': ([['a', 'b']], [['b']], [], []),
     'popped here only': ([['a', 'b']], [], [['a', 'b']], []),
     'popped there only': ([['a', 'b']], [['a', 'b']], [], []),
     'no queue at all': (['x'], [0], [['t']], [0]),

@@ -248,6 +248,25 @@ class TestThread:
         thread.join(10)
         assert not thread.is_alive()
 
+    @pytest.fixture
+    def at_exit(self, monkeypatch):
+        """What the interpreter's exit would call."""
+        at_exit = []
+        monkeypatch.setattr(reaper_module.atexit, 'register', at_exit.append)
+        monkeypatch.setattr(
+            reaper_module.atexit, 'unregister', lambda _: at_exit.clear()
+        )
+        return at_exit
+
+    def test_interpreter_s_exit_closes_a_reaper_that_runs(
+        self, reaper, at_exit
+    ):
+        reaper.start()
+        assert at_exit == [reaper.close]
+
+        reaper.close()
+        assert at_exit == []
+
     def test_forked_child_starts_a_thread_of_its_own(
         self, reaper, monkeypatch
     ):
@@ -320,7 +339,9 @@ class TestThread:
 
         assert len(self.threads()) == 1
 
-    def test_stop_during_the_start_ends_the_thread(self, reaper, monkeypatch):
+    def test_stop_during_the_start_ends_the_thread(
+        self, reaper, monkeypatch, at_exit
+    ):
         start = threading.Thread.start
 
         def start_late(thread):
@@ -330,6 +351,7 @@ class TestThread:
         monkeypatch.setattr(threading.Thread, 'start', start_late)
 
         reaper.start()
-        reaper.close()
+        assert at_exit == []
 
+        reaper.close()
         assert self.threads() == []

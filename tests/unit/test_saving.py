@@ -160,14 +160,17 @@ class TestConflict:
         assert not session.ended
         assert listener.heard == ['merged']
 
-    def test_emptying_meets_a_delete(self, session, store, listener):
+    def test_emptying_a_record_that_is_gone_is_a_loss(
+        self, session, store, listener
+    ):
         session.clear()
+        # deleted, or renewed: then its cookie must not be deleted
         store.rows.clear()
 
         session.save()
 
-        assert session.ended
-        assert listener.heard == []
+        assert not session.ended
+        assert listener.heard == ['lost']
 
     def test_payload_that_nobody_can_read_is_replaced(
         self, session, make_session, store
@@ -213,6 +216,7 @@ class TestLoss:
         session.save()
 
         assert store.rows == before
+        assert 'locked' not in store.calls
         assert listener.heard == ['lost']
         assert session.session_id is None
         assert not session.ended

@@ -56,6 +56,10 @@ class TestRenewal:
         session.save()
 
         assert (store.calls, store.rows) == (['delete'], {})
+        session['b'] = 2
+        session.save()
+        session.save()
+        assert store.calls == ['delete', 'create']
 
 
 class TestInvalidation:
@@ -85,6 +89,7 @@ class TestInvalidation:
         session.save()
 
         assert store.calls == ['create']
+        assert session.new
         assert session.session_id != session_id
         assert list(store.rows) == [stored_key(session.session_id)]
         again = make_session(session.session_id)
@@ -157,6 +162,30 @@ class TestDoubt:
         assert make_session(session.session_id) == session
         assert session == {'a': 1, 'list': [1, 'mine', 'more'], 'b': 2}
 
+    def test_key_that_is_set_since_is_saved_too(
+        self, session, make_session, line_cut
+    ):
+        session['b'] = 2
+        line_cut()
+        self.fail_to_save(session)
+        session['c'] = 3
+
+        session.save()
+
+        assert make_session(session.session_id) == session
+
+    def test_locked_block_after_it_applies_it_once(
+        self, session, make_session, line_cut
+    ):
+        session['list'].append('mine')
+        line_cut()
+        self.fail_to_save(session)
+
+        with session.locked():
+            session['list'].append('more')
+
+        assert make_session(session.session_id)['list'] == [1, 'mine', 'more']
+
     def test_changes_that_others_made_since_are_kept(
         self, session, make_session, line_cut
     ):
@@ -197,6 +226,19 @@ class TestDoubt:
 
         assert store.rows == {}
         assert listener.heard == ['lost']
+
+    def test_session_that_is_emptied_since_is_deleted(
+        self, session, line_cut, store, listener
+    ):
+        session['b'] = 2
+        line_cut()
+        self.fail_to_save(session)
+        session.clear()
+
+        session.save()
+
+        assert store.rows == {}
+        assert session.ended
 
     def test_invalidation_ends_the_doubt(self, session, line_cut, store):
         session['b'] = 2

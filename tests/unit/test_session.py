@@ -1,6 +1,7 @@
 """The session as a mapping, its flash queues and CSRF tokens."""
 
 import copy
+import json
 from collections.abc import Iterator, MappingView, MutableMapping
 
 import pytest
@@ -118,7 +119,10 @@ class TestMapping:
                 # the next request
                 session.save()
                 session = make_session(session.session_id)
+                model = json.loads(json.dumps(model))
                 assert len(store.rows) == bool(model)
+                # one object under two keys comes back as two
+                model = {key: copy.deepcopy(model[key]) for key in model}
             else:
                 assert outcome(operation, session) == outcome(operation, model)
             assert session == model

@@ -213,6 +213,7 @@ class TestTouch:
         session.save()
         session.save()
 
+        assert session.refreshed
         assert store.calls == ['load', 'save']
         assert store.load(session_id).expires == clock.now + IDLE
 
@@ -239,6 +240,14 @@ class TestRemember:
         session = make_session(session.session_id)
         assert session == {'a': 1}
         assert session.own_idle_timeout is None
+
+    def test_one_second_is_enough(self, make_session, store):
+        session = make_session()
+        session['a'] = 1
+        session.remember(1)
+        session.save()
+
+        assert store.load(session.session_id).expires == BEGINNING + 1
 
     def test_empty_session_is_not_stored_by_remember(
         self, make_session, store

@@ -116,3 +116,28 @@ class TestLoading:
         assert session.new
         assert session.session_id is None
         assert listener.heard == ['undecodable']
+
+    def test_forged_cookie_is_a_new_session(
+        self, make_session, store, listener
+    ):
+        session = make_session(forged=True)
+        assert listener.heard == []
+
+        assert session == {}
+        assert session.new
+        assert session == {}
+        assert listener.heard == ['signature']
+        assert store.calls == []
+
+    def test_listener_may_use_the_new_session_already(
+        self, make_session, listener, monkeypatch
+    ):
+        def rejected(reason):
+            session['reason'] = reason
+
+        monkeypatch.setattr(listener, 'rejected', rejected)
+        session = make_session('f' * 51)
+
+        assert session == {'reason': 'unknown'}
+        session.save()
+        assert listener.heard == ['created']
