@@ -148,9 +148,11 @@ class TestConnecting:
                 f"ALTER USER {user['user']}@'%' WITH MAX_USER_CONNECTIONS 1"
             )
             app = make_app(**user)
-            with contextlib.closing(database.connect(**user)):
-                with fails(FULL, 1226):
-                    app.run(fill)
+            with (
+                contextlib.closing(database.connect(**user)),
+                fails(FULL, 1226),
+            ):
+                app.run(fill)
 
             helpers.wait_until(lambda: not helpers.connections(database))
             app.run(fill)
@@ -201,14 +203,14 @@ class TestPrivileges:
     def test_revoked_privilege_that_is_granted_again_is_enough(
         self, database, make_app
     ):
-        with helpers.user(database, 'ALL') as user:
+        make_app().store.create_table()
+        with helpers.user(database, 'ALL', 'sessions') as user:
             app = make_app(**user)
             app.run(fill)
-            at = f"`{database.name}`.* {{}} {user['user']}@'%'"
-            database.query('REVOKE UPDATE ON ' + at.format('FROM'))
+            database.query(f'REVOKE UPDATE ON sessions FROM {user["user"]}')
             with fails(PRIVILEGE, 1142):
                 app.run(count)
-            database.query('GRANT UPDATE ON ' + at.format('TO'))
+            database.query(f'GRANT UPDATE ON sessions TO {user["user"]}')
 
             assert app.run(count).json == 2
             app.close()
@@ -273,7 +275,7 @@ class TestStatements:
                     app.browser().run(fill)
                 with fails(READ_ONLY, 1290):
                     app.run(count_locked)
-                assert verbs(log) == ['SELECT', 'UPDATE']
+                assert verbs(log) == ['SELECT', 'UPDATE', 'ROLLBACK']
 
             assert app.run(count).json == 2
             app.close()
