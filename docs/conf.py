@@ -3,6 +3,8 @@
 from importlib.metadata import version as installed_version
 from inspect import cleandoc
 
+from zope.interface.interface import Method
+
 from pyramid_mysql_session import IMySQLSessionStore
 
 project = 'pyramid_mysql_session'
@@ -14,6 +16,8 @@ default_role = 'any'
 nitpick_ignore = [
     # of Python's manual, which is not here
     ('py:mod', 'json'),
+    # of Pyramid's
+    ('py:exc', 'pyramid.exceptions.ConfigurationExecutionError'),
 ]
 
 html_theme = 'furo'
@@ -26,8 +30,9 @@ autodoc_member_order = 'bysource'
 
 def promise(name):
     """Return what the store's interface says of a method, if it is one."""
-    _, _, method = name.rpartition('.MySQLSessionStore.')
-    return IMySQLSessionStore.get(method)
+    _, _, found = name.rpartition('.MySQLSessionStore.')
+    said = IMySQLSessionStore.get(found)
+    return said if isinstance(said, Method) else None
 
 
 def show_promise(app, what, name, obj, options, lines):
