@@ -9,6 +9,7 @@ import re
 import secrets
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -74,7 +75,12 @@ def application(database, /, view=None, configure=None, pool=None, **settings):
         thread purges unless they say so.
     """
     settings = {'purge_expired': False, **settings}
-    with Configurator(settings=database.settings(**settings)) as config:
+    return assemble(database.settings(**settings), view, configure, pool)
+
+
+def assemble(settings, view=None, configure=None, pool=None):
+    """Make an application as :func:`application` does, from its settings."""
+    with Configurator(settings=settings) as config:
         if pool is not None:
             config.registry[pyramid_mysql_session.POOL_KEY] = pool
         if configure is not None:
@@ -231,3 +237,18 @@ def lock_is_free(database, log):
     lock = re.search(r'GET_LOCK\((.*), 0\)$', '\n'.join(log), re.MULTILINE)[1]
     ((free,),) = database.query(f'SELECT IS_FREE_LOCK({lock})')
     return free == 1
+
+
+def count(database):
+    """Return the number of sessions, dead ones included."""
+    ((number,),) = database.query('SELECT COUNT(*) FROM sessions')
+    return number
+
+
+def reapers():
+    """Return the threads of this process that purge."""
+    return [
+        thread
+        for thread in threading.enumerate()
+        if thread.name == 'pyramid_mysql_session reaper'
+    ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import collections
 import contextlib
+import itertools
 import json
 import multiprocessing
 import pathlib
@@ -24,7 +25,6 @@ from tests.faults import soak_model, soak_worker
 from tests.faults.proxy import Proxy, lose_answer, lose_statement
 from tests.helpers import connections, wait_until
 
-PROCESSES = 4
 THREADS = 3
 SLOTS = 2 * ['lasting', 'mortal', 'moving', 'wild']
 ROUND_SECONDS = 5
@@ -57,27 +57,25 @@ class Soak:
         with Proxy(self.database.server.address) as proxy:
             proxy.on(WRITING, self._lose(lose_answer), None, CHANCE)
             proxy.on(WRITING, self._lose(lose_statement), None, CHANCE)
-            settings = {'purge_interval': 1, 'touch_interval': 0}
-            with self._workers(
-                [
-                    self.database.settings(**settings),
-                    self.database.settings(**settings, **proxy.settings),
-                ],
-                slots,
-            ) as workers:
+            with self._workers(slots, ({}, proxy.settings)) as workers:
                 for number in range(max(1, round(seconds / ROUND_SECONDS))):
                     self._round(number, workers, slots, seconds)
                     if self.faults:
                         break
 
     @contextlib.contextmanager
-    def _workers(self, settings, slots):
+    def _workers(self, slots, ways):
+        """Start a process for each way to the server and kind of pool."""
         started = []
-        for number in range(PROCESSES):
+        for way, passed_in in itertools.product(ways, (False, True)):
             ours, theirs = self._context.Pipe()
+            settings = self.database.settings(
+                purge_interval=1, touch_interval=0, **way
+            )
+            number = len(started)
             process = self._context.Process(
                 target=soak_worker.serve,
-                args=(theirs, number, settings[number % 2], slots),
+                args=(theirs, number, slots, settings, passed_in),
             )
             process.start()
             started.append((process, ours))

@@ -9,16 +9,22 @@ import random
 import threading
 import time
 
+import MySQLdb
+from dbutils.pooled_db import PooledDB
 from pyramid.config import Configurator
 from pyramid.request import Request
 
 from pyramid_mysql_session import (
+    POOL_KEY,
     SessionError,
     SessionLost,
     SessionMerged,
     revisions,
 )
 
+# settings that are arguments of the driver, too
+WHERE = ('unix_socket', 'host', 'port', 'ssl_mode')
+WHO = ('user', 'password', 'database')
 # where the WSGI environment has the operation, and what became of it
 OPERATION = 'soak.operation'
 EVENTS = 'soak.events'
@@ -202,9 +208,10 @@ class Worker:
 
     :param number: tells the processes apart.
     :param settings: of the session factory.
+    :param passed_in: whether it gets a pool with the defaults of DBUtils.
     """
 
-    def __init__(self, number, settings, slots):
+    def __init__(self, number, slots, settings, passed_in):
         self.slots = slots
         self.operations = []
         self.figures = collections.Counter()
@@ -212,6 +219,8 @@ class Worker:
         self._numbers = itertools.count(number, 100)
         self._keys = {}
         with Configurator(settings=settings) as config:
+            if passed_in:
+                config.registry[POOL_KEY] = _pool(settings)
             config.include('pyramid_mysql_session')
             config.add_view(_answer, renderer='json')
             for kind in (SessionLost, SessionMerged):
@@ -330,10 +339,20 @@ def _note(event):
     event.request.environ[EVENTS].append(type(event))
 
 
-def serve(connection, number, settings, slots):
+def _pool(settings):
+    options = {
+        name: settings[f'mysql_session.{name}']
+        for name in (*WHERE, *WHO)
+        if f'mysql_session.{name}' in settings
+    }
+    # as many as there are threads, and one that purges
+    return PooledDB(MySQLdb, maxconnections=4, **options)
+
+
+def serve(connection, number, *how):
     """Do one round for each pair of numbers that arrives."""
     # losing sessions is what this is about
     logging.getLogger('pyramid_mysql_session').setLevel(logging.ERROR)
-    worker = Worker(number, settings, slots)
+    worker = Worker(number, *how)
     for threads, seconds in iter(connection.recv, None):
         connection.send(worker.run(threads, seconds))

@@ -1,5 +1,7 @@
 """A statement whose answer was lost is neither lost nor applied twice."""
 
+import threading
+
 import pytest
 
 from pyramid_mysql_session import StoreUnavailable
@@ -320,3 +322,51 @@ class TestDoubt:
             proxied.run(append('mine'))
 
         assert caught.value.outcome_unknown
+
+
+class TestLate:
+    @pytest.mark.parametrize(
+        ('pattern', 'views', 'expected'),
+        [
+            ('^INSERT', [append('mine')], ['mine']),
+            ('^UPDATE', [append('first'), append('mine')], ['first', 'mine']),
+            ('^UPDATE', [append('first'), renew], ['first']),
+        ],
+    )
+    def test_statement_that_arrives_after_its_repetition_does_nothing(
+        self, proxied, proxy, rows, pattern, views, expected
+    ):
+        repeated, arrived = threading.Event(), threading.Event()
+
+        def arrive_late(line):
+            line.cut()
+            repeated.wait(30)
+            line.execute()
+            arrived.set()
+
+        proxy.on(pattern, arrive_late)
+
+        for view in views:
+            proxied.run(view)
+        repeated.set()
+        arrived.wait(30)
+
+        assert proxied.run(data).json == {'items': expected}
+        assert rows() == 1
+
+    def test_answer_that_arrives_after_others_saved_is_an_answer(
+        self, proxied, proxy, statements
+    ):
+        def answer_late(line):
+            line.execute()
+            tab(proxied).run(append('other'))
+            line.deliver()
+
+        proxied.run(append('first'))
+        proxy.on('^UPDATE', answer_late)
+
+        with statements() as log:
+            proxied.run(append('mine'))
+
+        assert len([text for text in log if text.startswith('UPDATE')]) == 2
+        assert proxied.run(data).json == {'items': ['first', 'mine', 'other']}

@@ -191,6 +191,8 @@ class TestOptions:
         app, other = make_app(pool=pool), make_app()
         other.run(fill)
         app.set_cookie('session', other.cookies['session'])
+        # the first use checks the table, which would end the transaction
+        assert app.run(read).json['numbers'] == [1]
         with helpers.borrowed(pool) as connection:
             # the snapshot is as old as this
             connection.query('SELECT * FROM sessions')

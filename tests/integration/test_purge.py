@@ -138,17 +138,15 @@ class TestLocking:
         assert rows() == 1
         assert twos.purge() == 1
 
-    def test_live_sessions_do_not_wait_for_a_full_batch(
-        self, make_app, make_pool, twos, bury, patch_fetch
+    def test_live_sessions_do_not_wait_for_a_batch(
+        self, server, make_app, make_pool, twos, bury, patch_fetch
     ):
-        """
-        Also where the pool has MySQL's default, REPEATABLE READ.
-
-        When the dead come to an end MariaDB locks one live row, too.
-        """
+        """Also where the pool has MySQL's default, REPEATABLE READ."""
+        # MariaDB locks the first live row, too, if it comes that far
+        batch = 3 if server.kind == 'mariadb' else 4
         (session_id,) = create(twos, 1)
         bury(3)
-        purging = make_app(pool=make_pool(), purge_batch=3).store
+        purging = make_app(pool=make_pool(), purge_batch=batch).store
         met = []
 
         def meanwhile(sql):

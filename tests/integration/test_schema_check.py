@@ -8,6 +8,7 @@ from tests.integration.table import (
     append_locked_and_renew,
     fill,
     mended,
+    read,
     use,
 )
 
@@ -201,6 +202,18 @@ class TestCheck:
         assert database.query(
             "SELECT JSON_UNQUOTE(JSON_EXTRACT(data, '$.userid')) FROM sessions"
         ) == [('Zoë',)]
+
+    def test_json_column_refuses_what_is_no_json(self, database, app):
+        database.query(CREATE)
+        database.query('ALTER TABLE sessions MODIFY COLUMN data JSON NOT NULL')
+        app.run(fill)
+
+        def put_lone_surrogate(request):
+            request.session['text'] = '\ud800'
+
+        with pytest.raises(SchemaError, match='it refuses the row'):
+            app.run(put_lone_surrogate)
+        assert app.run(read).json['numbers'] == [1]
 
     def test_foreign_keys_to_the_table_are_welcome(self, database, app):
         database.query(CREATE)

@@ -12,6 +12,7 @@ from pyramid.response import Response
 
 from pyramid_mysql_session import events, exchange
 from pyramid_mysql_session.errors import PayloadNotSerializable, SessionError
+from pyramid_mysql_session.exchange import Exchange
 from pyramid_mysql_session.identity import label
 from tests.unit.visitor import POLICY, Visitor, cookie, fail, signer, write
 
@@ -138,6 +139,25 @@ class TestWhenSaved:
 
         assert visitor.kit.store.calls == ['create']
         assert signer.sign(session.session_id) in cookie(response)
+
+    def test_two_sessions_of_a_request_do_not_wait_for_each_other(
+        self, visitor
+    ):
+        request = visitor.request()
+        Exchange(visitor.policy, visitor.kit, request, visitor.users.append)
+        write(visitor.session)
+
+        visitor.respond(request)
+
+        assert visitor.kit.store.calls == ['create']
+
+    def test_id_that_comes_too_late_for_the_response_is_refused(self, visitor):
+        visitor.visit(dict)
+        write(visitor.session)
+
+        with pytest.raises(SessionError, match='The response is on its way'):
+            visitor.session.save()
+        visitor.session.clear()
 
     def test_change_of_a_subscriber_is_saved(self, visitor, config):
         request = visitor.request()

@@ -237,6 +237,18 @@ class TestRequests:
         self.visit(factory, registry, dict)
         assert reaper.mock_calls == [mock.call.start()]
 
+    def test_application_that_uses_sessions_hears_of_purges(
+        self, store, make_kit, registry
+    ):
+        subscribers = Subscribers()
+        factory = MySQLSessionFactory(
+            store, POLICY, make_kit(), subscribers, None
+        )
+
+        self.visit(factory, registry, dict)
+
+        assert subscribers.registry() is registry
+
     def test_close_closes_reaper_and_store(self, factory, reaper, store):
         factory.close()
 
