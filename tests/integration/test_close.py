@@ -1,13 +1,12 @@
 """What becomes of threads and connections at the end."""
 
+import contextlib
 import gc
-import threading
 import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from pyramid.interfaces import ISessionFactory
 
 from pyramid_mysql_session import SessionsPurged, StoreUnavailable
 from pyramid_mysql_session import reaper as reaper_module
@@ -272,7 +271,7 @@ class TestExit:
     @pytest.mark.parametrize(
         'last',
         [
-            '',
+            'pass',
             PURGE,
             HOLD,
             'app.close()',
@@ -281,12 +280,12 @@ class TestExit:
             f'{PURGE}; del app',
         ],
     )
-    def test_exit_is_quiet_and_prompt(self, database, twos, last):
+    def test_exit_is_quiet_and_prompt(self, database, last):
+        with contextlib.closing(helpers.application(database)) as app:
+            app.store.create_table()
         helpers.bury(database, DEAD)
         code = f'{USE}\nprint(flush=True)\n{last}\nprint(flush=True)'
-        settings = database.settings(
-            secret=helpers.SECRET, purge_batch=1, create_table=False
-        )
+        settings = database.settings(secret=helpers.SECRET, purge_batch=1)
         # what others deprecate is not our noise
         flags = (
             '-Xdev',
