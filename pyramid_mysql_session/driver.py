@@ -154,6 +154,23 @@ def _require_encryption(driver: Any) -> None:
         raise MySQLdb.OperationalError(2026, 'the server has no TLS')
 
 
+def learn_autocommit(driver: Any) -> None:
+    """
+    Let the driver know whether autocommit is off.
+
+    MySQL does not tell its clients when ``autocommit = 0`` is the server's
+    default, but only when a connection changes it: they take it to be on,
+    and never commit.
+    """
+    driver.query('SELECT @@autocommit')
+    ((on,),) = driver.store_result().fetch_row(0)
+    if driver.get_autocommit() and not int(on):
+        driver.rollback()
+        for statement in ('SET autocommit = 1', 'SET autocommit = 0'):
+            driver.query(statement)
+            driver.store_result()
+
+
 def error_code(exc: BaseException) -> int | None:
     """Return the number of a driver's error, ``None`` without one."""
     code = exc.args[0] if exc.args else None

@@ -82,13 +82,14 @@ class Exchange:
                 self._cookie_id, self._reissue = policy.signer.verify(value)
             except ValueError:
                 forged = True
-        self._session = MySQLSession(kit, self, self._cookie_id, forged)
+        self._session: Any = MySQLSession(kit, self, self._cookie_id, forged)
         request.add_response_callback(self._respond)
         request.add_finished_callback(self._finish)
 
     @property
     def session(self) -> MySQLSession:
-        return self._session
+        session: MySQLSession = self._session
+        return session
 
     # what the session tells
 
@@ -144,14 +145,17 @@ class Exchange:
             # a later callback or a subscriber may have changed the session
             if self._deferred or self._registry.has_listeners:
                 self._save()
+            if isinstance(self._response.app_iter, (list, tuple)):
+                # no streamed body will come back to the session
+                session.let_go()
         elif sys.exc_info()[0] is not None:
             # nobody handled the exception, there is no response
             session.abandon()
         session.finish()
         if session.used:
             self._on_use(request)
-        # the request holds the session: no cycle shall keep both
-        self._request = self._response = None
+        # request, session and this hold one another: let no cycle stay
+        self._request = self._response = self._session = None
 
     def _save(self) -> None:
         try:
@@ -161,9 +165,6 @@ class Exchange:
             self._show_error()
         else:
             self._write(self._response)
-            if isinstance(self._response.app_iter, (list, tuple)):
-                # no streamed body will come back to the session
-                self._session.let_go()
 
     def _show_error(self) -> None:
         """

@@ -50,10 +50,16 @@ class Belongings:
         self._pid = os.getpid()
         self.gate = threading.BoundedSemaphore(self._limit)
 
-    def note(self, driver: Any) -> None:
-        """Remember the socket of a connection that is about to be used."""
-        if driver not in self._sockets:
-            self._sockets[driver] = socket_of(driver)
+    def note(self, driver: Any) -> bool:
+        """
+        Remember the socket of a connection that is about to be used.
+
+        :returns: whether the connection was never seen before.
+        """
+        if driver in self._sockets:
+            return False
+        self._sockets[driver] = socket_of(driver)
+        return True
 
     def notice_fork(self) -> None:
         """Forget the parent's, if this is a child that did not do so yet."""

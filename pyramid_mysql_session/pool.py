@@ -19,9 +19,10 @@ from .driver import (
     DriverError,
     connect,
     error_code,
+    learn_autocommit,
     translate,
 )
-from .errors import LockTimeout, StoreUnavailable
+from .errors import StoreUnavailable
 from .forks import Belongings
 
 T = TypeVar('T')
@@ -193,7 +194,8 @@ class ConnectionPool:
         driver = lease.pooled.dbapi_connection
         if isinstance(driver, _Deferred):
             driver = driver.driver()
-        self._belongings.note(driver)
+        if self._belongings.note(driver) and self._limit is None:
+            learn_autocommit(driver)
         return driver
 
     def _attempt(
@@ -219,6 +221,8 @@ class ConnectionPool:
                 result = work(connection)
                 if implicit and not in_transaction:
                     driver.commit()
+                if losses:
+                    log.info('lost the connection to MySQL and made another')
                 return result
             except DriverError as exc:
                 code = error_code(exc)
@@ -239,20 +243,12 @@ class ConnectionPool:
                         and now - began < self._lock_timeout
                     )
                 if not again:
-                    if isinstance(error := translate(exc), LockTimeout):
-                        log.warning(
-                            'gave up on MySQL error %d after %.1f s',
-                            code,
-                            now - began,
-                        )
+                    error = translate(exc)
                     if losses and isinstance(error, StoreUnavailable):
                         # an attempt whose connection was lost may have worked
                         error.outcome_unknown = True
                     raise error from exc
-                if code in driver_errors.BROKEN:
-                    log.info('connecting again after MySQL error %d', code)
-                else:
-                    log.debug('trying again after MySQL error %d', code)
+                log.debug('trying again after MySQL error %d', code)
             except BaseException:
                 # neither an open transaction nor half an answer may stay
                 self._recover(lease)

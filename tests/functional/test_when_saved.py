@@ -344,3 +344,22 @@ class TestSubrequests:
 
         assert len(events) == rows() == 1
         assert app.run(read).json == {'key': 1}
+
+
+def test_object_from_the_view_that_a_subscriber_changes_is_saved(make_app):
+    kept = []
+
+    def view(request):
+        kept.append(request.session.setdefault('list', []))
+
+    app = make_app(
+        configure=lambda config: config.add_subscriber(
+            lambda event: kept and kept.pop().append('late'), NewResponse
+        )
+    )
+    app.run(view)
+    app.run(view)
+
+    assert app.run(lambda request: dict(request.session)).json == {
+        'list': ['late', 'late']
+    }

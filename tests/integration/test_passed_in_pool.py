@@ -12,6 +12,7 @@ from pyramid_mysql_session import (
     StoreUnavailable,
     session_factory_from_settings,
 )
+from pyramid_mysql_session.identity import make_session_id
 from tests import helpers
 
 # what mysqlclient says when DBUtils pings
@@ -213,3 +214,25 @@ class TestClose:
         app.close()
 
         helpers.wait_until(lambda: not helpers.connections(database))
+
+
+@pytest.mark.parametrize('autocommit', [True, None, False])
+def test_save_is_committed_where_the_server_has_autocommit_off(
+    private_server, autocommit
+):
+    database = private_server(autocommit=0).create_database()
+    pool = PooledDB(
+        database.connect, ping=0, reset=False, autocommit=autocommit
+    )
+    settings = database.settings()
+    store = session_factory_from_settings(settings, pool).store
+    session_id = make_session_id()
+    revision = store.create(session_id, '{}', 60)
+    # a connection whose first statement is a save
+    pool.close()
+    store.save(session_id, '{"a":1}', revision, 60)
+
+    other = session_factory_from_settings(settings)
+    assert other.store.load(session_id).payload == '{"a":1}'
+    other.close()
+    pool.close()

@@ -159,6 +159,22 @@ class TestWhenSaved:
             visitor.session.save()
         visitor.session.clear()
 
+    def test_nested_change_in_a_streamed_body_is_logged(self, visitor, caplog):
+        visitor.store(items=[1])
+        items = []
+        body = (items[0].append(2) for _ in range(1))
+
+        response = visitor.visit(
+            lambda session: items.append(session['items']),
+            Response(app_iter=body),
+        )
+        list(response.app_iter)
+        del visitor.session
+        # session and exchange know each other
+        gc.collect()
+
+        assert 'the change is lost: call save()' in caplog.text
+
     def test_change_of_a_subscriber_is_saved(self, visitor, config):
         request = visitor.request()
         session = visitor.session
