@@ -39,6 +39,9 @@ class StoredSession(NamedTuple):
     userid: str | None
     record: Record
 
+    def __repr__(self) -> str:
+        return f'<StoredSession {self.key[4:8].hex()}: {self.record!r}>'
+
 
 class SessionTable:
     """

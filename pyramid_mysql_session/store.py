@@ -91,6 +91,9 @@ class _Update(NamedTuple):
     payload: Payload | None
     rest: str
 
+    def __repr__(self) -> str:
+        return f'<UPDATE with {len(self.payload or "")} bytes>'
+
 
 @implementer(IMySQLSessionStore)
 class MySQLSessionStore(SessionTable):

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 
+import MySQLdb
 import pytest
 from pyramid.config import Configurator
 from pyramid.interfaces import ISessionFactory
@@ -252,3 +253,21 @@ def reapers():
         for thread in threading.enumerate()
         if thread.name == 'pyramid_mysql_session reaper'
     ]
+
+
+def connections_of(settings):
+    """Return the ids of the other connections to a factory's database."""
+    names = 'unix_socket', 'host', 'port', 'user', 'password', 'database'
+    arguments = {
+        name: settings[f'mysql_session.{name}']
+        for name in names
+        if f'mysql_session.{name}' in settings
+    }
+    with contextlib.closing(MySQLdb.connect(**arguments)) as connection:
+        connection.query('SHOW PROCESSLIST')
+        own, database = connection.thread_id(), arguments['database']
+        return {
+            row[0]
+            for row in connection.store_result().fetch_row(0)
+            if row[3] == database and row[0] != own
+        }

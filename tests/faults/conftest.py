@@ -32,7 +32,7 @@ def proxied(database, proxy):
     app.close()
 
 
-@pytest.fixture(scope='module')
+@pytest.fixture(scope='session')
 def own_server(server):
     """A private server that may be stopped and killed."""
     if server.kind not in PROGRAMS:

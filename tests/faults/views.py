@@ -41,3 +41,7 @@ def tab(app):
     tab = app.browser()
     tab.cookiejar = app.cookiejar
     return tab
+
+
+#: What writes in different ways.
+WRITING = [append('mine'), locked_append, renew, log_out]
