@@ -134,7 +134,7 @@ def index_of(database, statement):
 
 def test_every_method_of_the_store_is_exercised():
     exercised = {name.split()[0].rstrip(',') for name in CASES}
-    without_rows = {'create_table', 'check_table', 'close'}
+    without_rows = {'check_table', 'close', 'closed', 'create_table'}
 
     assert exercised | without_rows == set(IMySQLSessionStore.names())
 
