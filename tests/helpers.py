@@ -218,8 +218,20 @@ def python(code, settings, *flags):
     :param settings: become a ``dict`` of that name.
     """
     head = 'import json, sys\nsettings = json.loads(sys.argv[1])\n'
+    # Pyramid itself uses what setuptools warns of
+    quiet = [
+        f'-Wignore:pkg_resources is deprecated:{category}'
+        for category in ('UserWarning', 'DeprecationWarning')
+    ]
     process = subprocess.Popen(
-        [sys.executable, *flags, '-c', head + code, json.dumps(settings)],
+        [
+            sys.executable,
+            *quiet,
+            *flags,
+            '-c',
+            head + code,
+            json.dumps(settings),
+        ],
         cwd=pathlib.Path(__file__).parents[1],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
