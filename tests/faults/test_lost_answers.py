@@ -316,7 +316,8 @@ class TestDoubt:
         self, proxied, proxy, loss
     ):
         proxied.run(append('first'))
-        proxy.on('^UPDATE', lambda line: (loss(line), proxy.refuse()))
+        # refuse first: the client is back as soon as its line is cut
+        proxy.on('^UPDATE', lambda line: (proxy.refuse(), loss(line)))
 
         with pytest.raises(StoreUnavailable) as caught:
             proxied.run(append('mine'))
