@@ -12,7 +12,7 @@ from webob.response import iter_close
 
 from . import events
 from .errors import SessionError
-from .identity import CookieSigner, label
+from .identity import CookieReader, CookieSigner, label
 from .session import MySQLSession
 from .state import SessionKit
 
@@ -31,6 +31,7 @@ class CookiePolicy(NamedTuple):
     """How the cookie looks, and when it is written."""
 
     signer: CookieSigner
+    reader: CookieReader
     name: str
     path: str
     domain: str | None
@@ -45,7 +46,8 @@ class Exchange:
     """
     One request and its response, as far as the session goes.
 
-    :param on_use: called at the end of a request that used its session.
+    :param on_use: called at the end of a request whose session was loaded or
+        saved.
     """
 
     __slots__ = (
@@ -74,14 +76,9 @@ class Exchange:
         self._response: Any = None
         self._deferred = False
         self._on_use = on_use
-        self._cookie_id: str | None = None
-        self._reissue = forged = False
-        value = self._value()
-        if value is not None:
-            try:
-                self._cookie_id, self._reissue = policy.signer.verify(value)
-            except ValueError:
-                forged = True
+        self._cookie_id, self._reissue, forged = policy.reader.read(
+            request.environ.get('HTTP_COOKIE', '')
+        )
         self._session: Any = MySQLSession(kit, self, self._cookie_id, forged)
         request.add_response_callback(self._respond)
         request.add_finished_callback(self._finish)
@@ -116,13 +113,6 @@ class Exchange:
 
     # what the request and the router tell
 
-    def _value(self) -> str | None:
-        try:
-            value: str | None = self._request.cookies.get(self._policy.name)
-        except UnicodeDecodeError:
-            return ''
-        return value
-
     def _respond(self, request: Any, response: Any) -> None:
         if request.response_callbacks and not self._deferred:
             # let the other callbacks change the session first
@@ -152,7 +142,8 @@ class Exchange:
             # nobody handled the exception, there is no response
             session.abandon()
         session.finish()
-        if session.used:
+        # the store was asked for it, or has it now
+        if session.used and (self._cookie_id or session.session_id):
             self._on_use(request)
         # request, session and this hold one another: let no cycle stay
         self._request = self._response = self._session = None

@@ -13,7 +13,7 @@ from zope.interface import implementer
 from . import settings as settings_module
 from .events import SessionsPurged
 from .exchange import CookiePolicy, Exchange
-from .identity import CookieSigner, make_session_id, stored_key
+from .identity import CookieReader, CookieSigner, make_session_id, stored_key
 from .pool import ConnectionPool, make_pooled
 from .reaper import Reaper
 from .schema import DEFAULT_COLUMNS, Table
@@ -111,6 +111,7 @@ def session_factory_from_settings(
             'mysql_session.secret has fewer than %d characters', _SHORT_SECRET
         )
     serializer = parsed.serializer
+    signer = CookieSigner(parsed.secret)
     connections = _connection_pool(parsed)
     subscribers = Subscribers()
     store = MySQLSessionStore(
@@ -137,7 +138,8 @@ def session_factory_from_settings(
     return MySQLSessionFactory(
         store,
         CookiePolicy(
-            signer=CookieSigner(parsed.secret),
+            signer=signer,
+            reader=CookieReader(parsed.cookie_name, signer),
             **{
                 name: getattr(parsed, f'cookie_{name}')
                 for name in (

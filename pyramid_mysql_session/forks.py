@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import threading
 import weakref
 from collections.abc import Callable
@@ -30,7 +31,7 @@ class Belongings:
 
     :param pooled: a ``PooledDB``.
     :param limit: how many may pass the gate at once.
-    :ivar gate: the semaphore of those who use a connection.
+    :ivar gate: has a ticket for each who may use a connection now.
     """
 
     def __init__(self, pooled: Any, limit: int) -> None:
@@ -48,7 +49,10 @@ class Belongings:
 
     def _begin(self) -> None:
         self._pid = os.getpid()
-        self.gate = threading.BoundedSemaphore(self._limit)
+        # written in C, unlike a semaphore
+        self.gate: queue.SimpleQueue[None] = queue.SimpleQueue()
+        for _ in range(self._limit):
+            self.gate.put(None)
 
     def note(self, driver: Any) -> bool:
         """

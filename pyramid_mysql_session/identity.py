@@ -7,16 +7,18 @@ import secrets
 import time
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
-from webob.cookies import SignedSerializer
+from webob.cookies import RequestCookies, SignedSerializer
 
 #: 8 hex digits of the creation second and 43 characters of 32 random bytes.
 SESSION_ID_LENGTH = 51
 
 _SALT = 'pyramid_mysql_session.'
 _HASH = 'sha512'
-# how many verified cookies a process keeps in memory
+# how many Cookie headers a process keeps in memory, and of what length
 _REMEMBERED = 1024
+_REMEMBERED_LENGTH = 4096
 # SignedSerializer writes base64url without padding of signature and id
 _COOKIE_LENGTH = -(
     -(hashlib.new(_HASH).digest_size + SESSION_ID_LENGTH) * 4 // 3
@@ -70,10 +72,6 @@ class CookieSigner:
     """
     Turns session ids into cookie values and back.
 
-    ``verify(value)`` returns the session id of a cookie value, and whether
-    an older secret than the first signed it, so that the cookie should be
-    issued anew. It raises ``ValueError`` when none of the secrets did.
-
     :param signing_secrets: at least one; the first signs, all verify.
     """
 
@@ -82,15 +80,20 @@ class CookieSigner:
             SignedSerializer(secret, _SALT, _HASH, serializer=_AsciiText())
             for secret in signing_secrets
         ]
-        # a page's requests all bring the same cookie within a moment
-        self.verify = lru_cache(_REMEMBERED)(self._verify)
 
     def sign(self, session_id: str) -> str:
         """Return the cookie value that carries the session id."""
         value: bytes = self._signers[0].dumps(session_id)
         return value.decode('ascii')
 
-    def _verify(self, value: str) -> tuple[str, bool]:
+    def verify(self, value: str) -> tuple[str, bool]:
+        """
+        Return the session id of a cookie value.
+
+        :returns: with it, whether an older secret than the first signed it,
+            so that the cookie should be issued anew.
+        :raises ValueError: none of the secrets signed it.
+        """
         if len(value) == _COOKIE_LENGTH:
             for signer in self._signers:
                 try:
@@ -99,6 +102,47 @@ class CookieSigner:
                     continue
                 return session_id, signer is not self._signers[0]
         raise ValueError('no secret signed this cookie')
+
+
+class Presented(NamedTuple):
+    """What the Cookie header of a request says."""
+
+    #: ``None`` without a cookie that one of the secrets signed.
+    session_id: str | None = None
+    #: Whether the cookie should be issued anew.
+    reissue: bool = False
+    #: Whether there is a cookie that nobody signed.
+    forged: bool = False
+
+
+class CookieReader:
+    """
+    Finds the session id in Cookie headers.
+
+    :param name: of the cookie.
+    """
+
+    def __init__(self, name: str, signer: CookieSigner) -> None:
+        self._name = name
+        self._signer = signer
+        # a page's requests all bring the same header within a moment
+        self._remembered = lru_cache(_REMEMBERED)(self._parse)
+
+    def read(self, header: str) -> Presented:
+        """Return what a Cookie header says, verified."""
+        if len(header) > _REMEMBERED_LENGTH:
+            return self._parse(header)
+        return self._remembered(header)
+
+    def _parse(self, header: str) -> Presented:
+        try:
+            value = RequestCookies({'HTTP_COOKIE': header}).get(self._name)
+            if value is None:
+                return Presented()
+            return Presented(*self._signer.verify(value))
+        # a UnicodeDecodeError is one, too
+        except ValueError:
+            return Presented(forged=True)
 
 
 class _AsciiText:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+import queue
 import random
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -151,18 +151,20 @@ class ConnectionPool:
         if self._limit is None:
             return _Lease(self._borrow(), None)
         gate = self._belongings.gate
-        if not gate.acquire(timeout=self._wait):
+        try:
+            gate.get(timeout=self._wait)
+        except queue.Empty:
             raise StoreUnavailable(
                 f'No connection became free within {self._wait} seconds',
                 'Raise mysql_session.connection_limit, which is '
                 f'{self._limit}, or mysql_session.connection_wait.',
-            )
+            ) from None
         try:
             # it may have been closed during the wait
             self._refuse_if_closed()
             return _Lease(self._borrow(), gate)
         except BaseException:
-            gate.release()
+            gate.put(None)
             raise
 
     def _refuse_if_closed(self) -> None:
@@ -186,7 +188,7 @@ class ConnectionPool:
     def _take_back(self, lease: _Lease) -> None:
         lease.pooled.close()
         if lease.gate is not None:
-            lease.gate.release()
+            lease.gate.put(None)
         if self._closed and self._close_pool:
             self._pooled.close()
 
@@ -268,7 +270,7 @@ class _Lease:
     __slots__ = ('gate', 'pooled')
 
     def __init__(
-        self, pooled: Any, gate: threading.BoundedSemaphore | None
+        self, pooled: Any, gate: queue.SimpleQueue[None] | None
     ) -> None:
         self.pooled = pooled
         self.gate = gate

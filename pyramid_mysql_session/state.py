@@ -290,7 +290,9 @@ class SessionState:
         payload = self._encode()
         if payload != self._base:
             stored = load(self._kit.serializer, self._base or '')
-            if not same(stored, self._stored_data()):
+            mine = self._stored_data()
+            # what "==" tells apart need not be looked at more closely
+            if stored != mine or not same(stored, mine):
                 return payload
             # the order of keys may differ, and a JSON column gives its text
             # a form of its own

@@ -61,7 +61,8 @@ held, never = threading.Event(), threading.Event()
 
 def hold():
     belongings = app.store._pool._belongings
-    with app.store._pool._pooled._lock, belongings.gate:
+    belongings.gate.get()
+    with app.store._pool._pooled._lock:
         held.set()
         never.wait()
 

@@ -38,6 +38,7 @@ class TestStart:
         assert helpers.reapers() == []
         app.run(lambda request: bool(request))
         app.run(lambda request: request.session is None)
+        app.run(lambda request: 'number' in request.session)
         assert helpers.reapers() == []
 
         app.run(fill)

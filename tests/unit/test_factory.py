@@ -10,6 +10,7 @@ from pyramid.config import Configurator
 from pyramid.interfaces import ISessionFactory
 from pyramid.registry import Registry
 from pyramid.request import Request
+from pyramid.response import Response
 
 import pyramid_mysql_session
 from pyramid_mysql_session import factory as factory_module
@@ -17,7 +18,7 @@ from pyramid_mysql_session import get_store
 from pyramid_mysql_session.events import SessionsPurged
 from pyramid_mysql_session.factory import MySQLSessionFactory, Subscribers
 from pyramid_mysql_session.session import MySQLSession
-from tests.unit.visitor import POLICY
+from tests.unit.visitor import POLICY, write
 
 SECRET = 'a secret of more than 32 characters'
 
@@ -147,7 +148,9 @@ class TestSettings:
     def test_cookie_is_as_the_defaults_say(self, make_factory):
         policy = make_factory()._policy
 
-        assert policy == POLICY._replace(signer=policy.signer)
+        assert policy == POLICY._replace(
+            signer=policy.signer, reader=policy.reader
+        )
 
     def test_cookie_is_as_the_settings_say(self, make_factory):
         cookie = {
@@ -168,6 +171,7 @@ class TestSettings:
         assert policy._asdict() == {
             **cookie,
             'signer': policy.signer,
+            'reader': policy.reader,
             'set_on_exception': False,
         }
 
@@ -228,13 +232,15 @@ class TestRequests:
         session = factory(request)
         assert type(session) is MySQLSession
         use(session)
+        request._process_response_callbacks(Response())
         request._process_finished_callbacks()
 
-    def test_used_session_starts_the_reaper(self, factory, registry, reaper):
+    def test_saved_session_starts_the_reaper(self, factory, registry, reaper):
         self.visit(factory, registry, lambda session: None)
+        self.visit(factory, registry, dict)
         assert reaper.mock_calls == []
 
-        self.visit(factory, registry, dict)
+        self.visit(factory, registry, write)
         assert reaper.mock_calls == [mock.call.start()]
 
     def test_application_that_uses_sessions_hears_of_purges(
@@ -245,7 +251,7 @@ class TestRequests:
             store, POLICY, make_kit(), subscribers, None
         )
 
-        self.visit(factory, registry, dict)
+        self.visit(factory, registry, write)
 
         assert subscribers.registry() is registry
 

@@ -8,11 +8,12 @@ from pyramid.response import Response
 
 from pyramid_mysql_session import events
 from pyramid_mysql_session.exchange import CookiePolicy, Exchange
-from pyramid_mysql_session.identity import CookieSigner
+from pyramid_mysql_session.identity import CookieReader, CookieSigner
 
 signer = CookieSigner(['first secret', 'second secret'])
 POLICY = CookiePolicy(
     signer=signer,
+    reader=CookieReader('session', signer),
     name='session',
     path='/',
     domain=None,
@@ -31,7 +32,7 @@ class Visitor:
     :ivar cookie: what the next request sends as the value of the cookie.
     :ivar policy: the policy.
     :ivar events: what subscribers received.
-    :ivar users: the requests that used their session.
+    :ivar users: the requests whose session was loaded or saved.
     :ivar session: that of the last request.
     """
 
