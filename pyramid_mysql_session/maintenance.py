@@ -66,7 +66,7 @@ class SessionTable:
         create_table: bool = True,
         absolute_timeout: int | None = None,
         max_payload_bytes: int | None = None,
-        purge_batch: int = 1000,
+        purge_batch: int = 250,
         on_purge: Callable[[int, float], None] = lambda rows, seconds: None,
     ) -> None:
         self._pool = pool

@@ -21,7 +21,9 @@ _NO_SKIP_LOCKED = frozenset({1064, 1235})
 # MariaDB makes a subquery of a list of 1000 values, MySQL gives up on the
 # index if the list takes too much memory
 _LIST_LENGTH = 600
-# seconds
+# after a batch the server is left to others for so many times as long, but
+# not for more than so many seconds
+_PAUSE = 9
 _LONGEST_PAUSE = 0.5
 
 Row = tuple[Any, ...]
@@ -82,8 +84,8 @@ class Purger:
             deleted += rows
             if rows < self._batch:
                 break
-            # leave the server to others for as long as they had to share it
-            time.sleep(min(time.monotonic() - began, _LONGEST_PAUSE))
+            took = time.monotonic() - began
+            time.sleep(min(took * _PAUSE, _LONGEST_PAUSE))
         return deleted
 
     def _delete_batch(

@@ -274,9 +274,9 @@ SETTINGS = (
     ),
     Setting(
         'purge_batch',
-        whole('a number', 1, 100000, 1000),
-        1000,
-        'Number of sessions that one statement purges at most.',
+        whole('a number', 1, 100000, 250),
+        250,
+        'Number of sessions that one transaction purges at most.',
     ),
 )
 

@@ -68,7 +68,7 @@ class MemoryStore:
         clock,
         absolute_timeout=None,
         max_payload_bytes=2**24 - 1,
-        purge_batch=1000,
+        purge_batch=250,
     ):
         self.clock = clock
         self.rows = {}

@@ -117,7 +117,9 @@ def store(database, untouched):
 def make_factory(database):
     # the condition that an absolute time-out adds must not hide the index
     return session_factory_from_settings(
-        database.settings(purge_expired=False, absolute_timeout=10**6)
+        database.settings(
+            purge_expired=False, absolute_timeout=10**6, purge_batch=1000
+        )
     )
 
 

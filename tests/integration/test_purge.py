@@ -4,6 +4,7 @@ import itertools
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from unittest import mock
 
 import pytest
@@ -12,6 +13,7 @@ from pyramid_mysql_session import (
     LockTimeout,
     SessionsPurged,
     StoreUnavailable,
+    purging,
 )
 from pyramid_mysql_session.identity import make_session_id
 from tests import helpers
@@ -67,6 +69,27 @@ class TestBatches:
         ]
         assert starts[:2] == ['0', '1000']
         assert int(starts[2]) > 1000
+
+    @pytest.mark.parametrize(
+        ('took', 'pause'), [(0.01, 0.09), (0.05, 0.45), (1, 0.5)]
+    )
+    def test_pause_is_nine_times_as_long_as_the_batch_took(
+        self, twos, bury, monkeypatch, took, pause
+    ):
+        bury(5)
+        moments = itertools.count(0, took)
+        pauses = []
+        monkeypatch.setattr(
+            purging,
+            'time',
+            SimpleNamespace(
+                monotonic=lambda: next(moments), sleep=pauses.append
+            ),
+        )
+
+        assert twos.purge() == 5
+
+        assert pauses == pytest.approx([pause, pause])
 
     def test_long_lists_of_keys_are_split(
         self, make_app, bury, rows, statements
