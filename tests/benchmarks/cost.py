@@ -43,13 +43,14 @@ def measure(bench):
     options = bench.options
     databases = bench.databases()
     contestants, counters = make_contestants(bench, databases)
-    times = take_turns(
-        contestants,
-        sites.ACTIONS,
-        options.rounds,
-        options.requests,
-        bench.note,
-    )
+    with bench.apart():
+        times = take_turns(
+            contestants,
+            sites.ACTIONS,
+            options.rounds,
+            options.requests,
+            bench.note,
+        )
     statements = {}
     for one in contestants:
         if one.name in counters:
@@ -167,7 +168,8 @@ def report(data, page):
         'a read that is due to move the idle deadline, *login* renews the '
         'id. A signed cookie has no server that could revoke it. Redis '
         'listens on a socket and writes nothing to disk, Beaker and Django '
-        f'use {NAMES[data["servers"][0]]} on its socket. A page without '
+        f'use {NAMES[data["servers"][0]]} on its socket. The servers have '
+        'one core and the application the other. A page without '
         f'sessions takes {spread(costs.whole(BARE))} µs with Pyramid, '
         f'{spread(costs.whole(BARE_DJANGO))} µs with Django.'
     )

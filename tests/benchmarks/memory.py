@@ -91,13 +91,14 @@ def measure(bench):
             Site(f'{LEAST}, in a view', least_app, list(least), BARE),
             Loop(f'{LEAST}, in a loop', least),
         ]
-        times = take_turns(
-            contestants,
-            ['untouched', *ACTIONS],
-            options.rounds,
-            min(options.requests, 50),
-            bench.note,
-        )
+        with bench.apart():
+            times = take_turns(
+                contestants,
+                ['untouched', *ACTIONS],
+                options.rounds,
+                min(options.requests, 50),
+                bench.note,
+            )
         found[kind] = {
             'times': times,
             'peaks': measure_peaks(app, least_app),

@@ -134,10 +134,14 @@ class Bench:
         """Tell who waits how far it is."""
         print(f'{time.strftime("%H:%M:%S")} {text}', flush=True)
 
-    def databases(self):
-        """Return an empty database for each kind of server there is."""
+    def databases(self, buffer_pool='64M'):
+        """
+        Return an empty database for each kind of server there is.
+
+        :param buffer_pool: how much of its data a server keeps in memory.
+        """
         return {
-            kind: Database(self._server(kind))
+            kind: Database(self._server(kind, buffer_pool))
             for kind in NAMES
             if kind in private_servers.find_servers()
         }
@@ -150,17 +154,48 @@ class Bench:
             self._stack.callback(self._started['redis'].close)
         return self._started['redis']
 
-    def _server(self, kind):
-        if kind not in self._started:
+    @contextlib.contextmanager
+    def apart(self):
+        """
+        Keep the servers on one core and this process on the others.
+
+        They work as on two hosts then. Left to itself the kernel puts both
+        on one core or on two, and a statement takes thrice as long when the
+        other core has to be woken.
+        """
+        cores = os.sched_getaffinity(0)
+        last = {max(cores)}
+        others = cores - last or cores
+        pids = [server.pid for server in self._started.values()]
+        try:
+            _pin(pids, last)
+            _pin([os.getpid()], others)
+            yield
+        finally:
+            _pin([*pids, os.getpid()], cores)
+
+    def _server(self, kind, buffer_pool):
+        key = kind, buffer_pool
+        if key not in self._started:
             server = private_servers.PrivateServer(
                 kind,
                 options={
+                    'innodb_buffer_pool_size': buffer_pool,
                     'innodb_flush_log_at_trx_commit': self.options.flush,
                     'max_connections': 200,
                 },
             )
-            self._started[kind] = self._stack.enter_context(server)
-        return self._started[kind]
+            self._started[key] = self._stack.enter_context(server)
+        return self._started[key]
+
+
+def _pin(pids, cores):
+    """Let all threads of some processes run on these cores only."""
+    for pid in pids:
+        for task in os.listdir(f'/proc/{pid}/task'):
+            # a thread may end meanwhile
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setaffinity(int(task), cores)
 
 
 def machine(bench):
