@@ -22,9 +22,9 @@ _NO_SKIP_LOCKED = frozenset({1064, 1235})
 # index if the list takes too much memory
 _LIST_LENGTH = 600
 # after a batch the server is left to others for so many times as long, but
-# not for more than so many seconds
+# not for more than so many seconds: who reads from a slow disk must keep up
 _PAUSE = 9
-_LONGEST_PAUSE = 0.5
+_LONGEST_PAUSE = 0.1
 
 Row = tuple[Any, ...]
 

@@ -71,7 +71,7 @@ class TestBatches:
         assert int(starts[2]) > 1000
 
     @pytest.mark.parametrize(
-        ('took', 'pause'), [(0.01, 0.09), (0.05, 0.45), (1, 0.5)]
+        ('took', 'pause'), [(0.001, 0.009), (0.01, 0.09), (1, 0.1)]
     )
     def test_pause_is_nine_times_as_long_as_the_batch_took(
         self, twos, bury, monkeypatch, took, pause
