@@ -188,9 +188,7 @@ class MySQLSessionStore(SessionTable):
                     written, revision, stored.revision
                 ):
                     return Outcome(written)
-            if stored is not None and stored.expires < stored.now:
-                stored = None
-            return Outcome(None, stored)
+            return Outcome(None, _live(stored))
 
         try:
             return self._run(work)
@@ -212,8 +210,7 @@ class MySQLSessionStore(SessionTable):
             if connection.execute(sql):
                 return True
             # without CLIENT.FOUND_ROWS a row that needed no change counts 0
-            record = self._fetch(connection, where)
-            return record is not None and record.expires >= record.now
+            return _live(self._fetch(connection, where)) is not None
 
         return self._run(work)
 
@@ -228,9 +225,7 @@ class MySQLSessionStore(SessionTable):
                 return Deletion(True)
             if revision is None:
                 return Deletion(in_doubt)
-            stored = self._fetch(connection, self._where(session_id))
-            if stored is not None and stored.expires < stored.now:
-                stored = None
+            stored = _live(self._fetch(connection, self._where(session_id)))
             return Deletion(in_doubt and stored is None, stored)
 
         return self._run(work)
@@ -242,10 +237,7 @@ class MySQLSessionStore(SessionTable):
         where = f'{self._where(session_id)} FOR UPDATE'
 
         def work(connection: Connection) -> Record | None:
-            record = self._fetch(connection, where)
-            if record is not None and record.expires < record.now:
-                return None
-            return record
+            return _live(self._fetch(connection, where))
 
         with self._pool.transaction(work) as (connection, record):
             yield LockedRecord(
@@ -347,6 +339,10 @@ class MySQLSessionStore(SessionTable):
                 'Keep less in the session, or widen the data column and '
                 'raise mysql_session.max_payload_bytes.',
             )
+
+
+def _live(record: Record | None) -> Record | None:
+    return None if record is None or record.expires < record.now else record
 
 
 def _was_written(attempted: int, loaded: int, stored: int) -> bool:
