@@ -5,7 +5,7 @@ Run it after each change of that table: ``python docs/make_settings.py``.
 
 from pathlib import Path
 
-from pyramid_mysql_session.settings import as_rst
+from pyramid_mysql_session.settings.table import as_rst
 
 PAGE = Path(__file__).with_name('settings.rst')
 HEAD = """\

@@ -26,9 +26,9 @@ from .events import (
     SessionRejected,
     SessionsPurged,
 )
-from .factory import MySQLSessionFactory, session_factory_from_settings
 from .interfaces import IMySQLSessionStore, ISerializer
-from .store import MySQLSessionStore
+from .store.records import MySQLSessionStore
+from .web.factory import MySQLSessionFactory, session_factory_from_settings
 
 __all__ = [
     'IMySQLSessionStore',

@@ -14,7 +14,7 @@ from pyramid_mysql_session import (
     PayloadTooLarge,
     StoreUnavailable,
 )
-from pyramid_mysql_session.identity import stored_key
+from pyramid_mysql_session.store.keys import stored_key
 from tests.save_contract import IDLE, ONE, THREE, TWO, SaveContract, id_of
 
 

@@ -8,16 +8,19 @@ from typing import NamedTuple
 
 from zope.interface import implementer
 
-from pyramid_mysql_session import revisions
 from pyramid_mysql_session.errors import (
     LockTimeout,
     PayloadTooLarge,
     StoreUnavailable,
 )
-from pyramid_mysql_session.identity import stored_key
 from pyramid_mysql_session.interfaces import IMySQLSessionStore
-from pyramid_mysql_session.maintenance import Record, StoredSession
-from pyramid_mysql_session.store import Deletion, LockedRecord, Outcome
+from pyramid_mysql_session.store import revisions
+from pyramid_mysql_session.store.keys import stored_key
+from pyramid_mysql_session.store.maintenance import (
+    Record,
+    StoredSession,
+)
+from pyramid_mysql_session.store.records import Deletion, LockedRecord, Outcome
 
 #: When the clocks of tests begin.
 BEGINNING = 1_700_000_000

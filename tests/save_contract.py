@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from pyramid_mysql_session import PayloadTooLarge, StoreUnavailable, revisions
+from pyramid_mysql_session import PayloadTooLarge, StoreUnavailable
+from pyramid_mysql_session.store import revisions
 
 IDLE = 100
 

@@ -10,7 +10,7 @@ import time
 from unittest import mock
 
 from pyramid_mysql_session import session_factory_from_settings
-from pyramid_mysql_session.identity import make_session_id, stored_key
+from pyramid_mysql_session.store.keys import make_session_id, stored_key
 
 from .harness import median, spread
 from .servers import NAMES
@@ -101,7 +101,9 @@ def measure_one(bench, database, key, rows):
 def make_store(database):
     """Make a store whose session ids are stored keys in hexadecimal."""
     settings = {'secret': SECRET, 'purge_expired': False, **database.address()}
-    with mock.patch('pyramid_mysql_session.factory.stored_key', bytes.fromhex):
+    with mock.patch(
+        'pyramid_mysql_session.store.opening.stored_key', bytes.fromhex
+    ):
         factory = session_factory_from_settings(
             {f'mysql_session.{k}': v for k, v in settings.items()}
         )

@@ -21,7 +21,7 @@ import threading
 import time
 
 from pyramid_mysql_session import SessionError, session_factory_from_settings
-from pyramid_mysql_session.identity import make_session_id, stored_key
+from pyramid_mysql_session.store.keys import make_session_id, stored_key
 
 sys.path.append(str(pathlib.Path(__file__).parents[2] / 'docs' / 'demo'))
 

@@ -315,7 +315,7 @@ class Worker:
             return written
 
         revisions.was_written = watched
-        log = logging.getLogger('pyramid_mysql_session.pool')
+        log = logging.getLogger('pyramid_mysql_session.connection.pool')
         log.setLevel(logging.DEBUG)
         log.addFilter(self._count)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from pyramid_mysql_session import StoreUnavailable
-from pyramid_mysql_session.pool import BROKEN_ATTEMPTS
+from pyramid_mysql_session.connection.pool import BROKEN_ATTEMPTS
 from tests.faults.meanwhile import (
     background,
     kill_waiting,

@@ -12,7 +12,7 @@ from pyramid_mysql_session import (
     PayloadTooLarge,
     StoreUnavailable,
 )
-from pyramid_mysql_session.pool import DEADLOCK_ATTEMPTS
+from pyramid_mysql_session.connection.pool import DEADLOCK_ATTEMPTS
 from tests.faults.meanwhile import (
     background,
     locked_rows,

@@ -4,11 +4,8 @@ import pytest
 from pyramid.response import Response
 
 from pyramid_mysql_session import SessionRejected
-from pyramid_mysql_session.identity import (
-    CookieSigner,
-    make_session_id,
-    stored_key,
-)
+from pyramid_mysql_session.store.keys import make_session_id, stored_key
+from pyramid_mysql_session.web.cookie import CookieSigner
 from tests.helpers import record, twin
 
 SECRET = 'the-secret-of-the-cookie-tests-of-40-chars'

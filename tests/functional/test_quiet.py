@@ -18,8 +18,8 @@ from pyramid_mysql_session import (
     StoreUnavailable,
     session_factory_from_settings,
 )
-from pyramid_mysql_session.identity import CookieSigner
-from pyramid_mysql_session.settings import parse
+from pyramid_mysql_session.settings.table import parse
+from pyramid_mysql_session.web.cookie import CookieSigner
 from tests.helpers import SECRET, bury, kill_connections, record, twin
 
 DATA = 'what-nobody-may-read'

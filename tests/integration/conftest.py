@@ -6,7 +6,7 @@ import MySQLdb
 import pytest
 from dbutils.pooled_db import PooledDB
 
-from pyramid_mysql_session.driver import Connection
+from pyramid_mysql_session.connection.driver import Connection
 from tests import helpers
 from tests.functional.conftest import app, make_app, rows
 

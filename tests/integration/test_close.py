@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from pyramid_mysql_session import SessionsPurged, StoreUnavailable
-from pyramid_mysql_session import reaper as reaper_module
+from pyramid_mysql_session.store import reaper as reaper_module
 from tests import helpers
 
 CLOSED = r'^The session store is closed\. '
@@ -247,7 +247,7 @@ class TestDropped:
 
 USE = """
 import threading
-from pyramid_mysql_session import reaper
+from pyramid_mysql_session.store import reaper
 from tests import helpers
 
 reaper.random.uniform = lambda least, most: 0.001

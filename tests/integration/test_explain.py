@@ -6,7 +6,7 @@ from pyramid_mysql_session import (
     IMySQLSessionStore,
     session_factory_from_settings,
 )
-from pyramid_mysql_session.identity import make_session_id, stored_key
+from pyramid_mysql_session.store.keys import make_session_id, stored_key
 
 ROWS = 4000
 DEAD = 1500

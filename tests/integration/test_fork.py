@@ -8,7 +8,7 @@ HEAD = """
 import gc, multiprocessing, os, threading
 import MySQLdb
 from dbutils.pooled_db import PooledDB
-from pyramid_mysql_session.identity import make_session_id
+from pyramid_mysql_session.store.keys import make_session_id
 from tests import helpers
 
 def increment(request):

@@ -7,7 +7,7 @@ import MySQLdb.cursors
 import pytest
 from MySQLdb.constants import CLIENT
 
-from pyramid_mysql_session.identity import make_session_id
+from pyramid_mysql_session.store.keys import make_session_id
 from tests import helpers
 
 # what mysqlclient says when DBUtils pings

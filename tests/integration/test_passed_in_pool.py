@@ -12,7 +12,7 @@ from pyramid_mysql_session import (
     StoreUnavailable,
     session_factory_from_settings,
 )
-from pyramid_mysql_session.identity import make_session_id
+from pyramid_mysql_session.store.keys import make_session_id
 from tests import helpers
 
 # what mysqlclient says when DBUtils pings

@@ -15,7 +15,7 @@ from pyramid_mysql_session import (
     StoreUnavailable,
     purging,
 )
-from pyramid_mysql_session.identity import make_session_id
+from pyramid_mysql_session.store.keys import make_session_id
 from tests import helpers
 
 IDLE = 3600

@@ -6,7 +6,7 @@ from unittest import mock
 import pytest
 
 from pyramid_mysql_session import SessionsPurged, StoreUnavailable
-from pyramid_mysql_session.identity import make_session_id
+from pyramid_mysql_session.store.keys import make_session_id
 from tests import helpers
 
 SELECT = 'FOR UPDATE SKIP LOCKED'

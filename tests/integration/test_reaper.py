@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from pyramid_mysql_session import SessionsPurged
-from pyramid_mysql_session import reaper as reaper_module
+from pyramid_mysql_session.store import reaper as reaper_module
 from tests import helpers
 
 

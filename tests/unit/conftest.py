@@ -5,13 +5,14 @@ import itertools
 import pytest
 from pyramid import testing
 
-from pyramid_mysql_session import saving, session_factory_from_settings, state
-from pyramid_mysql_session.serializers import JSONSerializer
-from pyramid_mysql_session.session import MySQLSession
-from pyramid_mysql_session.state import SessionKit
+from pyramid_mysql_session import session_factory_from_settings
+from pyramid_mysql_session.session import saving, state
+from pyramid_mysql_session.session.serializers import JSONSerializer
+from pyramid_mysql_session.session.session import MySQLSession
+from pyramid_mysql_session.session.state import SessionKit
 from tests.memory_store import IDLE, Clock, MemoryStore
 from tests.save_contract import id_of
-from tests.unit.visitor import Visitor
+from tests.unit.web.visitor import Visitor
 
 
 class Listener:

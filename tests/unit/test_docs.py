@@ -11,7 +11,8 @@ import pytest
 from pyramid.interfaces import ISessionFactory
 
 import pyramid_mysql_session
-from pyramid_mysql_session import schema, settings
+from pyramid_mysql_session.settings import table as settings
+from pyramid_mysql_session.store import schema
 
 ROOT = pathlib.Path(__file__).parents[2]
 DOCS = ROOT / 'docs'

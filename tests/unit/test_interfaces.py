@@ -9,9 +9,9 @@ from pyramid_mysql_session import (
     ISerializer,
     MySQLSessionFactory,
 )
-from pyramid_mysql_session.serializers import JSONSerializer
-from pyramid_mysql_session.session import MySQLSession
-from pyramid_mysql_session.store import MySQLSessionStore
+from pyramid_mysql_session.session.serializers import JSONSerializer
+from pyramid_mysql_session.session.session import MySQLSession
+from pyramid_mysql_session.store.records import MySQLSessionStore
 
 
 @pytest.mark.parametrize(

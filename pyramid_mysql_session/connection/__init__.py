@@ -1,0 +1,1 @@
+"""Lends connections; the only wing that knows DBUtils and mysqlclient."""

@@ -1,0 +1,1 @@
+"""One session in memory; it is handed a store and imports none."""

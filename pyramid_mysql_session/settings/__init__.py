@@ -1,0 +1,1 @@
+"""The settings: names, defaults, rules and documentation."""

@@ -1,0 +1,178 @@
+"""Turns ini text, or a value that is ready, into the value of a setting.
+
+Each converter raises ``ValueError`` with what it had expected.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pyramid.path import DottedNameResolver
+
+_NAME = '(`(?:[^`]|``)+`|[^`.][^.]*)'
+# the serializers that have a short name
+_SERIALIZERS = {
+    'json': 'pyramid_mysql_session.session.serializers.JSONSerializer',
+}
+_TABLE_NAME = re.compile(rf'(?:{_NAME}\.)?{_NAME}', re.DOTALL)
+
+
+def text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError('text')
+    return value
+
+
+def secrets(value: Any) -> tuple[str, ...]:
+    words = value.split() if isinstance(value, str) else value
+    if (
+        not isinstance(words, (list, tuple))
+        or not words
+        or not all(isinstance(word, str) and word for word in words)
+    ):
+        raise ValueError(
+            'one or more secrets separated by white space, such as the '
+            'output of python -c "import secrets; '
+            'print(secrets.token_urlsafe(48))"'
+        )
+    return tuple(words)
+
+
+def boolean(value: Any) -> bool:
+    # pyramid.settings.asbool takes every word that it does not know as false
+    words = {
+        **dict.fromkeys(('true', 'yes', 'on', '1'), True),
+        **dict.fromkeys(('false', 'no', 'off', '0'), False),
+    }
+    word = str(value).strip().lower()
+    if word not in words:
+        raise ValueError('true or false')
+    return words[word]
+
+
+def whole(
+    what: str, least: int, most: int | None, example: int
+) -> Callable[[Any], int]:
+    limits = f'from {least} to {most}' if most else f'of {least} or more'
+    expected = f'{what} {limits}, such as {example}'
+
+    def convert(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, (int, str)):
+            raise ValueError(expected)
+        try:
+            number = int(value)
+        except ValueError:
+            raise ValueError(expected) from None
+        if number < least or (most is not None and number > most):
+            raise ValueError(expected)
+        return number
+
+    return convert
+
+
+def either(words: Mapping[str, Any], convert: Callable[[Any], Any]) -> Any:
+    """Accept one of some words, in any case, besides what convert does."""
+
+    def converter(value: Any) -> Any:
+        if value is None and None in words.values():
+            return None
+        word = value.strip().lower() if isinstance(value, str) else value
+        if isinstance(word, str) and word in words:
+            return words[word]
+        try:
+            return convert(value)
+        except ValueError as exc:
+            raise ValueError(f'{exc}, or {" or ".join(words)}') from None
+
+    return converter
+
+
+def one_of(*words: str) -> Callable[[Any], str]:
+    known = {word.lower(): word for word in words}
+
+    def convert(value: Any) -> str:
+        try:
+            return known[str(value).strip().lower()]
+        except KeyError:
+            raise ValueError(f'one of {", ".join(words)}') from None
+
+    return convert
+
+
+def identifier(value: Any) -> str:
+    """Accept what MySQL takes as a quoted name (manual section 11.2)."""
+    if (
+        not isinstance(value, str)
+        or not 1 <= len(value) <= 64
+        or '\0' in value
+        or value.endswith(' ')
+        or any(ord(character) > 0xFFFF for character in value)
+    ):
+        raise ValueError(
+            'a name of 1 to 64 characters, none of them NUL or outside the '
+            'basic multilingual plane, that does not end with a space'
+        )
+    return value
+
+
+def table_name(value: Any) -> tuple[str | None, str]:
+    """Split ``name``, ``schema.name`` or the same in back-ticks."""
+    found = _TABLE_NAME.fullmatch(text(value))
+    if found is None:
+        raise ValueError('name or schema.name')
+    schema, table = found.groups()
+    return schema and _unquoted(schema), _unquoted(table)
+
+
+def _unquoted(name: str) -> str:
+    if name[0] == '`':
+        name = name[1:-1].replace('``', '`')
+    return identifier(name)
+
+
+def serializer(value: Any) -> Any:
+    """Resolve a serializer and see that it can do its one job."""
+    expected = (
+        'json, or the dotted name of an object or class with dumps and loads'
+    )
+    if isinstance(value, str):
+        value = _SERIALIZERS.get(value, value)
+    found = _resolve(value, expected)
+    try:
+        if isinstance(found, type):
+            found = found()
+        payload = found.dumps({})
+        works = (
+            isinstance(payload, (str, bytes)) and found.loads(payload) == {}
+        )
+    # it is anybody's code, which may raise anything
+    except Exception as exc:
+        raise ValueError(f'{expected} ({exc})') from exc
+    if not works:
+        raise ValueError(expected)
+    return found
+
+
+def pool(value: Any) -> Any:
+    """Resolve a pool, or what makes one."""
+    expected = (
+        'a DBUtils PooledDB, or the dotted name of one or of a callable '
+        'that returns one'
+    )
+    found = _resolve(value, expected)
+    if not hasattr(found, 'dedicated_connection') and callable(found):
+        found = found()
+    if not hasattr(found, 'dedicated_connection'):
+        raise ValueError(expected)
+    return found
+
+
+def _resolve(value: Any, expected: str) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return DottedNameResolver().resolve(value)
+    except (ImportError, AttributeError, ValueError) as exc:
+        raise ValueError(f'{expected} ({exc})') from exc

@@ -1,0 +1,486 @@
+"""Knows the settings: names, defaults, rules, documentation."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+from ..errors import SettingsError
+from .converters import (
+    boolean,
+    either,
+    identifier,
+    one_of,
+    pool,
+    secrets,
+    serializer,
+    table_name,
+    text,
+    whole,
+)
+
+PREFIX = 'mysql_session.'
+REQUIRED: Any = object()
+
+
+class Setting(NamedTuple):
+    """One row of the table that parses, validates and documents."""
+
+    name: str  # the key after the prefix
+    convert: Callable[[Any], Any]  # ini text or ready value, or ValueError
+    default: Any  # REQUIRED where there is none
+    doc: str  # one sentence that opens with the unit or the kind
+    hidden: bool = False  # True: no message or log shows the value
+
+
+above_zero = whole('whole seconds', 1, None, 30)
+idle_seconds = whole('whole seconds', 1, None, 1200)
+
+SETTINGS = (
+    Setting(
+        'secret',
+        secrets,
+        REQUIRED,
+        'Text that signs the cookie: one or more secrets separated by white '
+        'space; the first signs, all verify.',
+        True,
+    ),
+    Setting('host', text, 'localhost', 'Host name or address of the server.'),
+    Setting(
+        'port',
+        whole('a port', 1, 65535, 3306),
+        3306,
+        'TCP port of the server.',
+    ),
+    Setting(
+        'unix_socket',
+        text,
+        None,
+        "Path of the server's socket; used instead of host and port.",
+    ),
+    Setting(
+        'user',
+        text,
+        None,
+        'Name of the MySQL user; required unless a pool or an option file '
+        'is given.',
+    ),
+    Setting('password', text, '', 'Password of the MySQL user.', True),
+    Setting(
+        'database',
+        text,
+        None,
+        'Name of the database; required unless a pool or an option file '
+        'is given.',
+    ),
+    Setting(
+        'read_default_file',
+        text,
+        None,
+        'Path of a MySQL option file, which keeps the password out of the '
+        'ini file; it may name host and port, too.',
+    ),
+    Setting(
+        'read_default_group',
+        text,
+        None,
+        'Section of the option file that is read besides ``[client]``.',
+    ),
+    Setting(
+        'ssl_mode',
+        one_of(
+            'DISABLED', 'PREFERRED', 'REQUIRED', 'VERIFY_CA', 'VERIFY_IDENTITY'
+        ),
+        None,
+        'Word that says whether the connection is encrypted and whom it '
+        'trusts, as mysqlclient names them.',
+    ),
+    Setting('ssl_ca', text, None, 'Path of the certificate authority.'),
+    Setting('ssl_cert', text, None, "Path of the client's certificate."),
+    Setting('ssl_key', text, None, "Path of the client's key."),
+    Setting(
+        'connect_timeout',
+        above_zero,
+        10,
+        'Seconds that connecting to the server may take.',
+    ),
+    Setting(
+        'read_timeout',
+        above_zero,
+        30,
+        'Seconds that the server may take to answer.',
+    ),
+    Setting(
+        'write_timeout',
+        above_zero,
+        30,
+        'Seconds that sending a statement may take.',
+    ),
+    Setting('charset', text, 'utf8mb4', 'Character set of the connections.'),
+    Setting(
+        'connection_limit',
+        whole('a number', 1, None, 10),
+        10,
+        'Number of connections that one process opens at most.',
+    ),
+    Setting(
+        'connection_wait',
+        above_zero,
+        10,
+        'Seconds that a request waits for a free connection.',
+    ),
+    Setting(
+        'pool',
+        pool,
+        None,
+        'A pre-built DBUtils ``PooledDB``, or a dotted name of one or of a '
+        'callable that returns one.',
+    ),
+    Setting(
+        'close_pool',
+        boolean,
+        None,
+        'Boolean: whether ``close()`` closes the pool; true for a pool made '
+        'from these settings, false for one that was passed in.',
+    ),
+    Setting(
+        'table_name',
+        table_name,
+        'sessions',
+        'Name of the table, ``name`` or ``schema.name``.',
+    ),
+    *(
+        Setting(f'column_{name}', identifier, name, f'Name of {purpose}.')
+        for name, purpose in {
+            'session_id': 'the column that holds the stored key',
+            'expires': 'the column that holds the second of expiry',
+            'data': 'the column that holds the payload',
+            'created': 'the column that holds the second of creation',
+            'revision': 'the column that each save compares and swaps',
+            'userid': 'the column that holds the user id',
+        }.items()
+    ),
+    Setting(
+        'create_table',
+        boolean,
+        True,
+        'Boolean: whether a missing table is created at first use.',
+    ),
+    Setting(
+        'idle_timeout',
+        idle_seconds,
+        86400,
+        'Seconds without a request after which a session expires.',
+    ),
+    Setting(
+        'absolute_timeout',
+        either({'none': None}, idle_seconds),
+        None,
+        'Seconds after its creation when a session expires however busy it '
+        'is.',
+    ),
+    Setting(
+        'touch_interval',
+        either(
+            {'auto': 'auto', 'never': 'never'},
+            whole('whole seconds', 0, None, 60),
+        ),
+        'auto',
+        'Seconds that pass before a request which only reads moves the idle '
+        "deadline again; ``auto`` is a tenth of the session's own idle "
+        'time-out.',
+    ),
+    Setting(
+        'lock_timeout',
+        above_zero,
+        5,
+        'Seconds that ``locked()`` and a save wait for a row lock.',
+    ),
+    Setting('cookie_name', text, 'session', 'Name of the cookie.'),
+    Setting('cookie_path', text, '/', 'Path of the cookie.'),
+    Setting(
+        'cookie_domain',
+        either({'none': None}, text),
+        None,
+        'Domain of the cookie; without one the host that set it.',
+    ),
+    Setting(
+        'cookie_max_age',
+        either({'none': None}, idle_seconds),
+        None,
+        'Seconds that the browser keeps the cookie after the last touch; '
+        'without them it ends with the browser session.',
+    ),
+    Setting(
+        'cookie_secure',
+        either({'auto': 'auto'}, boolean),
+        'auto',
+        'Boolean: whether the cookie is sent over https only; ``auto`` is '
+        'true when the request came over https.',
+    ),
+    Setting(
+        'cookie_httponly',
+        boolean,
+        True,
+        'Boolean: whether the cookie is hidden from scripts.',
+    ),
+    Setting(
+        'cookie_samesite',
+        one_of('Lax', 'Strict', 'None'),
+        'Lax',
+        'Word that says when other sites may cause the cookie to be sent.',
+    ),
+    Setting(
+        'set_on_exception',
+        boolean,
+        True,
+        'Boolean: whether the session is saved when an exception view made '
+        'the response.',
+    ),
+    Setting(
+        'serializer',
+        serializer,
+        'json',
+        'Name of the serializer: ``json`` or the dotted name of an object '
+        'with ``dumps`` and ``loads``.',
+    ),
+    Setting(
+        'max_payload_bytes',
+        either({'none': None}, whole('bytes', 2, None, 65535)),
+        None,
+        'Bytes of the largest payload; without them what the data column '
+        "and the server's ``max_allowed_packet`` can hold.",
+    ),
+    Setting(
+        'userid_key',
+        text,
+        'auth.userid',
+        'Name of the session key that is copied to the userid column; '
+        "Pyramid's ``SessionAuthenticationHelper`` uses the default.",
+    ),
+    Setting(
+        'purge_expired',
+        boolean,
+        True,
+        'Boolean: whether a thread deletes expired sessions.',
+    ),
+    Setting(
+        'purge_interval',
+        above_zero,
+        900,
+        'Seconds between two purges, give or take half of them.',
+    ),
+    Setting(
+        'purge_batch',
+        whole('a number', 1, 100000, 250),
+        250,
+        'Number of sessions that one transaction purges at most.',
+    ),
+)
+
+
+def _names(settings: Settings) -> str | None:
+    if settings.pool is None and settings.read_default_file is None:
+        missing = [
+            PREFIX + name
+            for name in ('user', 'database')
+            if getattr(settings, name) is None
+        ]
+        if missing:
+            return (
+                f'{" and ".join(missing)}: required unless '
+                f'{PREFIX}pool or {PREFIX}read_default_file is given'
+            )
+    return None
+
+
+def _deadlines(settings: Settings) -> str | None:
+    absolute = settings.absolute_timeout
+    if absolute is not None and settings.idle_timeout > absolute:
+        return (
+            f'{PREFIX}idle_timeout = {settings.idle_timeout}: expected at '
+            f'most {PREFIX}absolute_timeout, which is {absolute}'
+        )
+    return None
+
+
+def _same_site(settings: Settings) -> str | None:
+    # browsers drop such a cookie (RFC 6265bis section 5.6)
+    if (
+        settings.cookie_samesite == 'None'
+        and settings.cookie_secure is not True
+    ):
+        return (
+            f'{PREFIX}cookie_samesite = None: expected '
+            f'{PREFIX}cookie_secure = true with it'
+        )
+    return None
+
+
+def _cookie_prefix(settings: Settings) -> str | None:
+    # RFC 6265bis section 4.1.3: browsers drop a cookie that does not comply
+    name = settings.cookie_name.lower()
+    if name.startswith(('__host-', '__secure-')):
+        wanted = []
+        if settings.cookie_secure is not True:
+            wanted.append(f'{PREFIX}cookie_secure = true')
+        if name.startswith('__host-'):
+            if settings.cookie_path != '/':
+                wanted.append(f'{PREFIX}cookie_path = /')
+            if settings.cookie_domain is not None:
+                wanted.append(f'no {PREFIX}cookie_domain')
+        if wanted:
+            return (
+                f'{PREFIX}cookie_name = {settings.cookie_name!r}: expected '
+                f'{" and ".join(wanted)} with this prefix'
+            )
+    return None
+
+
+def _cookie_name(settings: Settings) -> str | None:
+    # the characters of a token, RFC 9110 section 5.6.2
+    special = "!#$%&'*+-.^_`|~"
+    if settings.cookie_name.startswith('$') or not all(
+        (character.isascii() and character.isalnum()) or character in special
+        for character in settings.cookie_name
+    ):
+        return (
+            f'{PREFIX}cookie_name = {settings.cookie_name!r}: expected '
+            f'ASCII letters, digits and {special}'
+        )
+    return None
+
+
+def _column_names(settings: Settings) -> str | None:
+    names = [
+        value.lower()
+        for name, value in vars(settings).items()
+        if name.startswith('column_')
+    ]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        return (
+            f'{PREFIX}column_*: expected six different names, found '
+            f'{", ".join(map(repr, twice))} more than once'
+        )
+    return None
+
+
+def _client_certificate(settings: Settings) -> str | None:
+    if (settings.ssl_cert is None) != (settings.ssl_key is None):
+        return f'{PREFIX}ssl_cert and {PREFIX}ssl_key: expected both or none'
+    return None
+
+
+#: Rules between settings: each returns a problem or ``None``.
+CHECKS = (
+    _names,
+    _deadlines,
+    _same_site,
+    _cookie_prefix,
+    _cookie_name,
+    _column_names,
+    _client_certificate,
+)
+
+
+class Settings(SimpleNamespace):
+    """The value of each of :data:`SETTINGS`, by its name."""
+
+    def __repr__(self) -> str:
+        hidden = {setting.name for setting in SETTINGS if setting.hidden}
+        shown = ', '.join(
+            f'{name}={value!r}'
+            for name, value in vars(self).items()
+            if name not in hidden
+        )
+        return f'Settings({shown})'
+
+
+def parse(settings: Mapping[str, Any], pool: Any | None = None) -> Settings:
+    """
+    Read the settings that begin with :data:`PREFIX`.
+
+    An empty text counts as not given, so that an ini file can interpolate.
+
+    :param settings: ini texts or ready values, for instance
+        ``config.registry.settings``; names without the prefix are ignored.
+    :param pool: counts as the ``pool`` setting.
+    :returns: one attribute for each of :data:`SETTINGS`.
+    :raises pyramid_mysql_session.SettingsError: lists every problem.
+    """
+    given = {
+        name[len(PREFIX) :]: value
+        for name, value in settings.items()
+        if isinstance(name, str) and name.startswith(PREFIX)
+    }
+    if pool is not None:
+        given['pool'] = pool
+    problems = [_unknown(name) for name in _unknown_names(given)]
+    parsed = Settings()
+    for setting in SETTINGS:
+        value = given.get(setting.name)
+        if value is None or (isinstance(value, str) and not value.strip()):
+            value = setting.default
+        if value is REQUIRED:
+            problems.append(_problem(setting, None))
+        else:
+            try:
+                if value is not None:
+                    value = setting.convert(value)
+                setattr(parsed, setting.name, value)
+            except ValueError as exc:
+                problems.append(_problem(setting, value, exc))
+    if not problems:
+        problems = [found for check in CHECKS if (found := check(parsed))]
+    if problems:
+        raise SettingsError(problems)
+    if parsed.read_default_file is not None:
+        # what the option file says must not be hidden by a default
+        for name in ('host', 'port'):
+            if not given.get(name):
+                setattr(parsed, name, None)
+    return parsed
+
+
+def _unknown_names(given: Mapping[str, Any]) -> list[str]:
+    known = {setting.name for setting in SETTINGS}
+    return [name for name in given if name not in known]
+
+
+def _unknown(name: str) -> str:
+    names = [setting.name for setting in SETTINGS]
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0)[0]
+    return f'{PREFIX}{name}: no such setting, the closest is {PREFIX}{near}'
+
+
+def _problem(
+    setting: Setting, value: Any, exc: ValueError | None = None
+) -> str:
+    if exc is None:
+        return f'{PREFIX}{setting.name}: required. {setting.doc}'
+    shown = '(not shown)' if setting.hidden else repr(value)
+    return f'{PREFIX}{setting.name} = {shown}: expected {exc}'
+
+
+def as_rst() -> str:
+    """Return the documentation of all settings as reStructuredText."""
+    lines = []
+    for setting in SETTINGS:
+        default = setting.default
+        if default is REQUIRED:
+            shown = 'required'
+        elif default is None or default == '':
+            shown = 'not set'
+        else:
+            shown = (
+                f'``{str(default).lower() if default is True else default}``'
+            )
+        lines += [
+            f'``{PREFIX}{setting.name}``',
+            f'    {setting.doc} Default: {shown}.',
+            '',
+        ]
+    return '\n'.join(lines)

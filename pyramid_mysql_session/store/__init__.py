@@ -1,0 +1,1 @@
+"""Sessions in a table; the only wing that holds SQL."""

@@ -1,0 +1,52 @@
+"""Opens the store that the settings describe."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from ..connection.opening import open_pool
+from .keys import stored_key
+from .records import MySQLSessionStore
+from .schema import DEFAULT_COLUMNS, Table
+
+
+def open_store(
+    settings: Any,
+    *,
+    binary: bool,
+    plain: bool,
+    on_purge: Callable[[int, float], None],
+) -> MySQLSessionStore:
+    """
+    Open a store; nothing is connected before it is used.
+
+    :param settings: has an attribute for each setting.
+    :param binary: whether payloads are ``bytes``.
+    :param plain: whether payloads are plain ASCII.
+    :param on_purge: called with rows and seconds after each purge.
+    """
+    pool = open_pool(settings)
+    store = MySQLSessionStore(
+        pool,
+        Table(
+            settings.table_name,
+            {
+                name: getattr(settings, f'column_{name}')
+                for name in DEFAULT_COLUMNS
+            },
+            binary=binary,
+            plain=plain,
+        ),
+        stored_key,
+        create_table=settings.create_table,
+        absolute_timeout=settings.absolute_timeout,
+        max_payload_bytes=settings.max_payload_bytes,
+        purge_batch=settings.purge_batch,
+        on_purge=on_purge,
+    )
+    # the interpreter's exit closes it, too; whoever keeps the store of a
+    # dropped application may still use it
+    weakref.finalize(store, pool.close)
+    return store

@@ -1,0 +1,1 @@
+"""A request and its response; the only wing that knows WebOb."""

@@ -1,0 +1,109 @@
+"""Signs session ids for the cookie and finds them in Cookie headers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from webob.cookies import RequestCookies, SignedSerializer
+
+from ..store.keys import SESSION_ID_LENGTH
+
+_SALT = 'pyramid_mysql_session.'
+_HASH = 'sha512'
+# how many Cookie headers a process keeps in memory, and of what length
+_REMEMBERED = 1024
+_REMEMBERED_LENGTH = 4096
+# SignedSerializer writes base64url without padding of signature and id
+_COOKIE_LENGTH = -(
+    -(hashlib.new(_HASH).digest_size + SESSION_ID_LENGTH) * 4 // 3
+)
+
+
+class CookieSigner:
+    """
+    Turns session ids into cookie values and back.
+
+    :param signing_secrets: at least one; the first signs, all verify.
+    """
+
+    def __init__(self, signing_secrets: Sequence[str]) -> None:
+        self._signers = [
+            SignedSerializer(secret, _SALT, _HASH, serializer=_AsciiText())
+            for secret in signing_secrets
+        ]
+
+    def sign(self, session_id: str) -> str:
+        """Return the cookie value that carries the session id."""
+        value: bytes = self._signers[0].dumps(session_id)
+        return value.decode('ascii')
+
+    def verify(self, value: str) -> tuple[str, bool]:
+        """
+        Return the session id of a cookie value.
+
+        :returns: with it, whether an older secret than the first signed it,
+            so that the cookie should be issued anew.
+        :raises ValueError: none of the secrets signed it.
+        """
+        if len(value) == _COOKIE_LENGTH:
+            for signer in self._signers:
+                try:
+                    session_id: str = signer.loads(value.encode('ascii'))
+                except ValueError:
+                    continue
+                return session_id, signer is not self._signers[0]
+        raise ValueError('no secret signed this cookie')
+
+
+class Presented(NamedTuple):
+    """What the Cookie header of a request says."""
+
+    #: ``None`` without a cookie that one of the secrets signed.
+    session_id: str | None = None
+    #: Whether the cookie should be issued anew.
+    reissue: bool = False
+    #: Whether there is a cookie that nobody signed.
+    forged: bool = False
+
+
+class CookieReader:
+    """
+    Finds the session id in Cookie headers.
+
+    :param name: of the cookie.
+    """
+
+    def __init__(self, name: str, signer: CookieSigner) -> None:
+        self._name = name
+        self._signer = signer
+        # a page's requests all bring the same header within a moment
+        self._remembered = lru_cache(_REMEMBERED)(self._parse)
+
+    def read(self, header: str) -> Presented:
+        """Return what a Cookie header says, verified."""
+        if len(header) > _REMEMBERED_LENGTH:
+            return self._parse(header)
+        return self._remembered(header)
+
+    def _parse(self, header: str) -> Presented:
+        try:
+            value = RequestCookies({'HTTP_COOKIE': header}).get(self._name)
+            if value is None:
+                return Presented()
+            return Presented(*self._signer.verify(value))
+        # a UnicodeDecodeError is one, too
+        except ValueError:
+            return Presented(forged=True)
+
+
+class _AsciiText:
+    """The payload of the signature: the session id as it is."""
+
+    def dumps(self, text: str) -> bytes:
+        return text.encode('ascii')
+
+    def loads(self, payload: bytes) -> str:
+        return payload.decode('ascii')

@@ -1,0 +1,179 @@
+import json
+import pickle
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyramid_mysql_session.errors import PayloadNotSerializable
+from pyramid_mysql_session.session.serializers import (
+    JSONSerializer,
+    dump,
+    load,
+)
+
+serializer = JSONSerializer()
+
+ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=()))
+
+
+def joined(text):
+    """Return text with each pair of surrogates as the character it makes."""
+    return text.encode('utf-16', 'surrogatepass').decode(
+        'utf-16', 'surrogatepass'
+    )
+
+
+class Picky:
+    """A serializer that has no room for numbers."""
+
+    def dumps(self, data):
+        if '1' in repr(data):
+            raise KeyError('no numbers, please')
+        return repr(data).encode()
+
+    def loads(self, payload):
+        raise KeyError(payload)
+
+
+@given(ANY_TEXT)
+def test_any_text_comes_back_as_it_was(text):
+    payload = dump(serializer, {text: text})
+
+    assert payload.isascii()
+    assert load(serializer, payload) == {joined(text): joined(text)}
+
+
+@pytest.mark.parametrize(
+    'text', ['😀', 'a\0b', '\ud83d', '\ude00\ud83d', '\\']
+)
+def test_odd_text_comes_back_as_it_was(text):
+    assert load(serializer, dump(serializer, {'key': text})) == {'key': text}
+
+
+def test_payload_is_compact():
+    data = {'list': [1, 2.5, None, True], 'dict': {'é': ''}}
+
+    assert dump(serializer, data) == (
+        '{"list":[1,2.5,null,true],"dict":{"\\u00e9":""}}'
+    )
+
+
+@pytest.mark.parametrize(
+    ('payload', 'data'),
+    [('{"a":1}', {'a': 1}), (b'{"a":"\xc3\xa9"}', {'a': 'é'})],
+)
+def test_payload_may_come_as_bytes(payload, data):
+    # as a binary column gives it
+    assert load(serializer, payload) == data
+
+
+@pytest.mark.parametrize(
+    ('value', 'path', 'problem'),
+    [
+        (date(2000, 1, 1), 'key', 'has a value of type date'),
+        ({1, 2}, 'key', 'has a value of type set'),
+        (b'bytes', 'key', 'has a value of type bytes'),
+        ([0, [1, object()]], 'key[1][1]', 'has a value of type object'),
+        ({'a': ({'b': 1j},)}, 'key.a[0].b', 'has a value of type complex'),
+        ({7: 1j}, 'key.7', 'has a value of type complex'),
+        (float('nan'), 'key', 'is no finite number'),
+        ([float('inf')], 'key[0]', 'is no finite number'),
+        ({'x': float('-inf')}, 'key.x', 'is no finite number'),
+        ({(1, 2): 3}, 'key', 'has a value of type dict'),
+    ],
+)
+def test_refused_value_is_named_by_its_path(value, path, problem):
+    with pytest.raises(PayloadNotSerializable) as caught:
+        dump(serializer, {'fine': [1, {'a': 2}], 'key': value, 'also': 3})
+
+    assert caught.value.path == path
+    assert str(caught.value).startswith(
+        f'The session cannot be stored: {path} {problem}. '
+    )
+    assert isinstance(caught.value.__cause__, (TypeError, ValueError))
+
+
+def test_refused_key_of_the_session_names_no_path():
+    with pytest.raises(PayloadNotSerializable) as caught:
+        dump(serializer, {(1, 2): 3})
+
+    assert str(caught.value).startswith(
+        'The session cannot be stored: the session has a value of type dict.'
+    )
+
+
+def test_value_that_contains_itself_is_named_by_its_path():
+    circle = {'me': []}
+    circle['me'].append(circle)
+
+    with pytest.raises(PayloadNotSerializable) as caught:
+        dump(serializer, {'fine': 1, 'circle': circle})
+
+    assert caught.value.path.startswith('circle')
+    assert 'contains itself or is nested too deeply' in str(caught.value)
+
+
+def test_value_nested_too_deeply_is_named_by_its_path():
+    deep = []
+    for _ in range(100_000):
+        deep = [deep]
+
+    with pytest.raises(PayloadNotSerializable) as caught:
+        dump(serializer, {'fine': 1, 'deep': deep})
+
+    assert caught.value.path == 'deep' + '[0]' * 99
+    assert 'contains itself or is nested too deeply' in str(caught.value)
+
+
+@pytest.mark.parametrize('foreign', [json, pickle])
+def test_serializer_may_be_anybody_s(foreign):
+    data = {'key': [1, 'two', None]}
+
+    assert load(foreign, dump(foreign, data)) == data
+
+
+def test_refusal_of_a_foreign_serializer_is_translated():
+    with pytest.raises(PayloadNotSerializable) as caught:
+        dump(Picky(), {'a': [0, {'b': 1}], 'c': 0})
+
+    assert caught.value.path == 'a[1].b'
+    assert 'has a value of type int' in str(caught.value)
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+def test_refusal_of_a_lambda_by_pickle_is_translated():
+    with pytest.raises(PayloadNotSerializable) as caught:
+        dump(pickle, {'a': {'b': lambda: 1}})
+
+    assert caught.value.path == 'a.b'
+    assert 'has a value of type function' in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    'payload', ['', '{', '{"a":1}x', '\0', b'\xff', '{"a":' * 100_000]
+)
+def test_undecodable_payload_is_a_value_error(payload):
+    with pytest.raises(ValueError, match='the payload cannot be decoded'):
+        load(serializer, payload)
+
+
+def test_whatever_a_foreign_serializer_raises_is_a_value_error():
+    with pytest.raises(ValueError, match='the payload cannot be decoded'):
+        load(Picky(), 'anything')
+
+
+@pytest.mark.parametrize('payload', ['[]', 'null', '1', '"text"', 'NaN'])
+def test_payload_that_holds_no_dict_is_a_value_error(payload):
+    with pytest.raises(ValueError, match='the payload holds no dict'):
+        load(serializer, payload)
+
+
+def test_errors_do_not_repeat_data():
+    with pytest.raises(PayloadNotSerializable) as not_stored:
+        dump(serializer, {'key': {'hunter2'}})
+    with pytest.raises(ValueError, match='payload') as not_read:
+        load(serializer, '"hunter2"')
+
+    assert 'hunter2' not in str(not_stored.value) + str(not_read.value)
