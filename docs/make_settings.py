@@ -1,4 +1,5 @@
-"""Write docs/settings.rst from the table in pyramid_mysql_session.settings.
+"""
+Write docs/settings.rst from the table of the settings.
 
 Run it after each change of that table: ``python docs/make_settings.py``.
 """
@@ -9,7 +10,7 @@ from pyramid_mysql_session.settings.table import as_rst
 
 PAGE = Path(__file__).with_name('settings.rst')
 HEAD = """\
-.. made by docs/make_settings.py: change pyramid_mysql_session/settings.py
+.. made by docs/make_settings.py of pyramid_mysql_session/settings/table.py
 
 Settings
 ========

@@ -41,19 +41,34 @@ class IMySQLSessionStore(Interface):
         """
         Return the record of a session, expired or not.
 
-        :returns: a :class:`~pyramid_mysql_session.store.Record`, or ``None``
-            when there is none.
+        :returns: a :class:`~pyramid_mysql_session.store.results.Record`, or
+            ``None`` when there is none.
         """
 
-    def create(session_id, payload, idle_timeout, userid=None, replaces=None):
+    def is_renewed(session_id):
+        """Tell whether the session of an unknown id lives under another."""
+
+    def create(session_id, payload, idle_timeout, userid=None, replaces=()):
         """
         Insert a record under a fresh session id.
 
+        A record that has this id already is one whose creation was not
+        answered: it is left as it is.
+
         :param userid: text for the userid column.
-        :param replaces: a session id whose record is deleted in the same
-            transaction.
+        :param replaces: ids of sessions that are ended, under every id that
+            they had, in the same transaction.
         :returns: the revision of the record.
         :raises pyramid_mysql_session.PayloadTooLarge: before it is sent.
+        """
+
+    def measure(payload, userid=None):
+        """
+        Find out whether a session could be stored.
+
+        :raises pyramid_mysql_session.PayloadTooLarge: it is too large.
+        :raises pyramid_mysql_session.PayloadNotSerializable: its text is not
+            one that the table can hold.
         """
 
     def save(
@@ -75,7 +90,7 @@ class IMySQLSessionStore(Interface):
         :param new_session_id: the id that the record has from now on.
         :param attempted: the revision that an earlier attempt may have
             written whose answer was lost.
-        :returns: a :class:`~pyramid_mysql_session.store.Outcome`.
+        :returns: a :class:`~pyramid_mysql_session.store.results.Outcome`.
         :raises pyramid_mysql_session.PayloadTooLarge: before it is sent.
         """
 
@@ -91,10 +106,11 @@ class IMySQLSessionStore(Interface):
 
     def delete(session_id, revision=None):
         """
-        Delete the record of a session.
+        End a session under every id that it ever had.
 
-        :param revision: delete it only if it still has this revision.
-        :returns: a :class:`~pyramid_mysql_session.store.Deletion`.
+        :param revision: delete the record of this one id, and only if it
+            still has this revision.
+        :returns: a :class:`~pyramid_mysql_session.store.results.Deletion`.
         """
 
     def locked(session_id):
@@ -102,7 +118,7 @@ class IMySQLSessionStore(Interface):
         Lock a record until the ``with`` block ends, which commits.
 
         :returns: a context manager that gives a
-            :class:`~pyramid_mysql_session.store.LockedRecord`.
+            :class:`~pyramid_mysql_session.store.results.LockedRecord`.
         :raises pyramid_mysql_session.LockTimeout: somebody else holds it.
         """
 
@@ -124,7 +140,7 @@ class IMySQLSessionStore(Interface):
         """
         Delete the sessions of a user.
 
-        :param keep: the session id of one that stays.
+        :param keep: an id of one that stays, also if it was renewed since.
         :returns: the number of live sessions that were deleted.
         """
 

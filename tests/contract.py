@@ -14,7 +14,7 @@ from pyramid_mysql_session import (
     PayloadTooLarge,
     StoreUnavailable,
 )
-from pyramid_mysql_session.store.keys import stored_key
+from pyramid_mysql_session.store.keys import renew_session_id, stored_key
 from tests.save_contract import IDLE, ONE, THREE, TWO, SaveContract, id_of
 
 
@@ -24,6 +24,13 @@ class StoreContract(SaveContract):
     def test_store_provides_its_interface(self, store):
         assert verifyObject(IMySQLSessionStore, store)
         assert verifyClass(IMySQLSessionStore, type(store))
+
+    @pytest.fixture
+    def renewed(self, store, revision):
+        """The id that session ``ONE`` has got instead."""
+        renewed = renew_session_id(ONE)
+        store.save(ONE, None, revision, IDLE, new_session_id=renewed)
+        return renewed
 
     # load
 
@@ -54,6 +61,25 @@ class StoreContract(SaveContract):
 
         assert record.expires == clock.now + 30
 
+    # is_renewed
+
+    def test_id_that_was_renewed_is_told_from_an_unknown_one(
+        self, store, renewed
+    ):
+        assert store.is_renewed(ONE) is True
+        assert store.is_renewed(TWO) is False
+
+    @pytest.mark.parametrize('end', ['delete', 'expire'])
+    def test_renewed_session_that_is_gone_leaves_an_unknown_id(
+        self, store, renewed, clock, end
+    ):
+        if end == 'delete':
+            store.delete(renewed)
+        else:
+            clock.move(IDLE + 1)
+
+        assert store.is_renewed(ONE) is False
+
     # create
 
     def test_create_never_passes_the_absolute_deadline(
@@ -69,13 +95,43 @@ class StoreContract(SaveContract):
         assert store.create(ONE, '{}', IDLE) != store.create(TWO, '{}', IDLE)
 
     def test_create_that_replaces_deletes_the_other(self, store, revision):
-        store.create(TWO, '{"b":2}', IDLE, replaces=ONE)
+        store.create(TWO, '{"b":2}', IDLE, replaces=(ONE,))
 
         assert store.load(ONE) is None
         assert store.load(TWO).payload == '{"b":2}'
 
+    def test_create_that_replaces_ends_several_under_any_id(
+        self, store, renewed
+    ):
+        store.create(TWO, '{}', IDLE)
+
+        store.create(THREE, '{"c":3}', IDLE, replaces=(ONE, TWO))
+
+        assert [stored.key for stored in store.iter_sessions()] == [
+            stored_key(THREE)
+        ]
+
+    def test_create_of_an_id_that_is_there_leaves_the_record_alone(
+        self, store, revision, clock
+    ):
+        before = store.load(ONE)
+
+        assert store.create(ONE, '{"b":2}', 7, 'bob') == revision
+
+        assert store.load(ONE) == before
+        assert len(store.for_user('ada')) == 1
+
+    def test_create_of_an_id_that_is_there_still_ends_what_it_replaces(
+        self, store, revision
+    ):
+        store.create(TWO, '{}', IDLE)
+
+        assert store.create(ONE, '{}', IDLE, replaces=(TWO,)) == revision
+
+        assert store.load(TWO) is None
+
     def test_create_may_replace_what_is_gone(self, store):
-        store.create(TWO, '{}', IDLE, replaces=ONE)
+        store.create(TWO, '{}', IDLE, replaces=(ONE,))
 
         assert store.load(TWO) is not None
 
@@ -84,7 +140,7 @@ class StoreContract(SaveContract):
         store.create(ONE, '{}', IDLE)
 
         with pytest.raises(PayloadTooLarge) as caught:
-            store.create(TWO, '"' + 19 * 'x' + '"', IDLE, replaces=ONE)
+            store.create(TWO, '"' + 19 * 'x' + '"', IDLE, replaces=(ONE,))
 
         assert (caught.value.size, caught.value.limit) == (21, 20)
         assert store.load(ONE) is not None
@@ -96,6 +152,32 @@ class StoreContract(SaveContract):
 
         assert (caught.value.size, caught.value.limit) == (256, 255)
         assert store.load(ONE) is None
+
+    # measure
+
+    def test_measure_of_what_can_be_stored_stores_nothing(self, store):
+        store.measure('{}')
+        store.measure('{}', 'u' * 255)
+
+        assert store.count() == 0
+
+    @pytest.mark.parametrize(
+        ('size', 'userid', 'exceeded'),
+        [(21, None, (21, 20)), (20, 'u' * 256, (256, 255))],
+    )
+    def test_measure_refuses_what_create_would(
+        self, make_store, size, userid, exceeded
+    ):
+        store = make_store(max_payload_bytes=20)
+        payload = '"'.ljust(size - 1, 'x') + '"'
+
+        for refuse in (
+            lambda: store.measure(payload, userid),
+            lambda: store.create(ONE, payload, IDLE, userid),
+        ):
+            with pytest.raises(PayloadTooLarge) as caught:
+                refuse()
+            assert (caught.value.size, caught.value.limit) == exceeded
 
     # touch
 
@@ -150,6 +232,20 @@ class StoreContract(SaveContract):
     def test_delete_of_an_unknown_id_is_not_done(self, store):
         assert store.delete(ONE) == (False, None)
         assert store.delete(ONE, 7) == (False, None)
+
+    def test_delete_ends_a_session_that_was_renewed(self, store, renewed):
+        assert store.delete(ONE) == (True, None)
+
+        assert store.load(renewed) is None
+
+    def test_delete_of_a_revision_leaves_a_session_that_was_renewed(
+        self, store, renewed
+    ):
+        record = store.load(renewed)
+
+        assert store.delete(ONE, record.revision) == (False, None)
+
+        assert store.load(renewed) == record
 
     def test_delete_of_its_revision_removes_the_record(self, store, revision):
         assert store.delete(ONE, revision) == (True, None)
@@ -267,6 +363,17 @@ class StoreContract(SaveContract):
 
         assert [stored.key for stored in store.for_user('ada')] == [
             stored_key(TWO)
+        ]
+
+    def test_delete_for_user_keeps_one_by_an_id_that_it_had(
+        self, store, renewed
+    ):
+        store.create(TWO, '{}', IDLE, 'ada')
+
+        assert store.delete_for_user('ada', keep=ONE) == 1
+
+        assert [stored.key for stored in store.for_user('ada')] == [
+            stored_key(renewed)
         ]
 
     def test_clear_deletes_all_in_batches(self, make_store):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -15,12 +14,14 @@ from pyramid_mysql_session.errors import (
 )
 from pyramid_mysql_session.interfaces import IMySQLSessionStore
 from pyramid_mysql_session.store import revisions
-from pyramid_mysql_session.store.keys import stored_key
-from pyramid_mysql_session.store.maintenance import (
+from pyramid_mysql_session.store.keys import family_range, stored_key
+from pyramid_mysql_session.store.results import (
+    Deletion,
+    LockedRecord,
+    Outcome,
     Record,
-    StoredSession,
 )
-from pyramid_mysql_session.store.records import Deletion, LockedRecord, Outcome
+from pyramid_mysql_session.store.users import StoredSession
 
 #: When the clocks of tests begin.
 BEGINNING = 1_700_000_000
@@ -87,20 +88,32 @@ class MemoryStore:
         self._open('load')
         return self._record(self._find(session_id))
 
+    def is_renewed(self, session_id):
+        self._open('is_renewed')
+        return any(
+            self._alive(self.rows[key]) for key in self._ids(session_id)
+        )
+
     def create(
-        self, session_id, payload, idle_timeout, userid=None, replaces=None
+        self, session_id, payload, idle_timeout, userid=None, replaces=()
     ):
         self._open('create')
         self._measure(payload, userid)
-        revision, now = revisions.first(), self.clock.now
-        if replaces is not None:
-            self._unlocked(replaces)
-            self._remove(replaces)
-        expires = self._deadline(now, idle_timeout)
-        self.rows[stored_key(session_id)] = Row(
-            payload, now, expires, revision, userid
-        )
-        return revision
+        for replaced in replaces:
+            self._unlocked(replaced)
+        for replaced in replaces:
+            self._end(replaced)
+        row = self._find(session_id)
+        if row is None:
+            now = self.clock.now
+            expires = self._deadline(now, idle_timeout)
+            row = Row(payload, now, expires, revisions.first(), userid)
+            self.rows[stored_key(session_id)] = row
+        return row.revision
+
+    def measure(self, payload, userid=None):
+        self._open('measure')
+        self._measure(payload, userid)
 
     def save(
         self,
@@ -129,13 +142,13 @@ class MemoryStore:
         if attempted is not None:
             if new_session_id is not None and self._find(new_session_id):
                 return Outcome(written)
-            done = row and revisions.was_written(
-                attempted, revision, row.revision
-            )
-            if row is not None and done is None:
-                raise in_doubt(attempted)
-            if done:
-                return Outcome(written)
+            record = self._record(row)
+            if record is not None and not record.precedes(revision):
+                done = revisions.was_written(attempted, row.revision)
+                if done is None:
+                    raise in_doubt(attempted)
+                if done:
+                    return Outcome(written)
         return Outcome(None, self._record(row) if self._alive(row) else None)
 
     def touch(self, session_id, idle_timeout):
@@ -153,8 +166,10 @@ class MemoryStore:
     def delete(self, session_id, revision=None):
         self._open('delete')
         self._unlocked(session_id)
+        if revision is None:
+            return Deletion(self._end(session_id))
         row = self._find(session_id)
-        if row is not None and revision in (None, row.revision):
+        if row is not None and revision == row.revision:
             self._remove(session_id)
             return Deletion(True)
         return Deletion(False, self._record(row) if self._alive(row) else None)
@@ -165,18 +180,18 @@ class MemoryStore:
         self._unlocked(session_id)
         key = stored_key(session_id)
         row = self._find(session_id)
-        before = dict(self.rows)
         self._locked.add(key)
         try:
             yield LockedRecord(
                 self._record(row) if self._alive(row) else None,
-                lambda update: update(),
-                lambda *args: functools.partial(self._swap, session_id, *args),
-                lambda: self._remove(session_id),
+                lambda *args: self._swap(session_id, *args),
+                lambda revision: self._remove(session_id),
             )
         except BaseException:
-            self.rows.clear()
-            self.rows.update(before)
+            # what others did with other rows stays
+            self._end(session_id)
+            if row is not None:
+                self.rows[key] = row
             raise
         finally:
             self._locked.remove(key)
@@ -199,8 +214,10 @@ class MemoryStore:
         ]
 
     def delete_for_user(self, userid, keep=None):
-        kept = keep and stored_key(keep)
-        keys = [each.key for each in self.for_user(userid) if each.key != kept]
+        kept = self._ids(keep) if keep else []
+        keys = [
+            each.key for each in self.for_user(userid) if each.key not in kept
+        ]
         for key in keys:
             del self.rows[key]
         return len(keys)
@@ -251,11 +268,24 @@ class MemoryStore:
                 raise PayloadTooLarge('It', len(text), limit, '')
 
     def _unlocked(self, session_id):
-        if stored_key(session_id) in self._locked:
+        if not self._locked.isdisjoint(
+            [stored_key(session_id), *self._ids(session_id)]
+        ):
             raise LockTimeout('Somebody else keeps the row locked', '')
 
     def _find(self, session_id):
         return self.rows.get(stored_key(session_id))
+
+    def _ids(self, session_id):
+        """Return the keys of the rows that a session has, at most one."""
+        least, greatest = family_range(session_id)
+        return [key for key in self.rows if least <= key <= greatest]
+
+    def _end(self, session_id):
+        keys = self._ids(session_id)
+        for key in keys:
+            del self.rows[key]
+        return bool(keys)
 
     def _alive(self, row):
         return row is not None and self._record(row).expires >= self.clock.now

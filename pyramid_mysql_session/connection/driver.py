@@ -75,13 +75,7 @@ class Connection:
                 ((now,),) = self.fetch('SELECT @@GLOBAL.max_allowed_packet')
                 limit = int(now)
             if limit is not None and size >= limit:
-                raise PayloadTooLarge(
-                    'The statement that stores the session',
-                    size,
-                    limit,
-                    'Raise max_allowed_packet of the server or keep less '
-                    'in the session.',
-                )
+                raise packet_too_large(size, limit)
         driver.query(statement)
         driver.store_result()
         rows: int = driver.affected_rows()
@@ -120,6 +114,16 @@ class Connection:
         """The character set in which results arrive."""
         name: str = self._driver.character_set_name()
         return name
+
+
+def packet_too_large(size: int, limit: int) -> PayloadTooLarge:
+    """Return the error for a statement that the server would not take."""
+    return PayloadTooLarge(
+        'The statement that stores the session',
+        size,
+        limit,
+        'Raise max_allowed_packet of the server or keep less in the session.',
+    )
 
 
 def connect(options: dict[str, Any], lock_timeout: int) -> Any:

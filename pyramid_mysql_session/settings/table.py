@@ -169,6 +169,14 @@ SETTINGS = (
         'Boolean: whether a missing table is created at first use.',
     ),
     Setting(
+        'shard_bytes',
+        whole('a number', 0, 2, 1),
+        0,
+        'Number of hashed bytes, 0 to 2, that stand in front of the time in '
+        'each stored key, for tables that are sharded by it; sessions that '
+        'exist are not found after a change.',
+    ),
+    Setting(
         'idle_timeout',
         idle_seconds,
         86400,

@@ -1,4 +1,4 @@
-"""Makes session ids and computes the stored key."""
+"""Makes session ids and what is computed from them (pure functions)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,16 @@ import hashlib
 import secrets
 import time
 
-#: 8 hex digits of the creation second and 43 characters of 32 random bytes.
-SESSION_ID_LENGTH = 51
+#: 8 hex digits of the creation second and twice 22 characters of 16 random
+#: bytes: the family, and the secret part that renewal draws anew.
+SESSION_ID_LENGTH = 52
+
+#: How many bytes of the stored key the ids of one family have in common.
+FAMILY_BYTES = 16
+
+_SECOND = 8
+_FAMILY = 30
+_RANDOM_BYTES = 16
 
 
 def make_session_id() -> str:
@@ -16,15 +24,21 @@ def make_session_id() -> str:
 
     The leading creation second keeps ids that are made one after the other
     close together in the table; nothing depends on it being right. OWASP's
-    session management cheat sheet asks for 64 random bits at least.
+    session management cheat sheet asks for 64 random bits at least; the
+    secret part alone has 128.
 
     :returns: :data:`SESSION_ID_LENGTH` characters of ``[0-9A-Za-z_-]``.
     """
     second = int(time.time()) & 0xFFFFFFFF
-    return f'{second:08x}{secrets.token_urlsafe(32)}'
+    return f'{second:08x}{_random()}{_random()}'
 
 
-def stored_key(session_id: str) -> bytes:
+def renew_session_id(session_id: str) -> str:
+    """Make a fresh session id of the same family, with a new secret part."""
+    return session_id[:_FAMILY] + _random()
+
+
+def stored_key(session_id: str, shard_bytes: int = 0) -> bytes:
     """
     Compute the primary key under which a session is stored.
 
@@ -32,22 +46,58 @@ def stored_key(session_id: str) -> bytes:
     take over a session.
 
     :param session_id: as :func:`make_session_id` made it.
-    :returns: 32 bytes: the creation second, big-endian, and a SHA-224.
+    :param shard_bytes: how many hashed bytes stand in front of the second.
+    :returns: 32 bytes: the :func:`handle`, then 16 of SHA-256 of the id.
     :raises ValueError: the text is no session id; it is not repeated.
     """
+    handle = _handle(session_id, shard_bytes)
+    return handle + hashlib.sha256(session_id.encode('ascii')).digest()[:16]
+
+
+def family_range(session_id: str, shard_bytes: int = 0) -> tuple[bytes, bytes]:
+    """
+    Return the least and the greatest key that an id of the family can have.
+
+    At most one row lives between them, whichever id it has by now.
+
+    :raises ValueError: the text is no session id; it is not repeated.
+    """
+    handle = _handle(session_id, shard_bytes)
+    return handle + bytes(16), handle + b'\xff' * 16
+
+
+def handle(session_id: str, shard_bytes: int = 0) -> str:
+    """
+    Name a session so that the name stays when the id is renewed.
+
+    It opens nothing: neither a cookie nor an id can be made of it.
+
+    :returns: 32 hexadecimal digits, the first 16 bytes of the stored key:
+        the creation second, big-endian, and 12 of SHA-256 of the family.
+    :raises ValueError: the text is no session id; it is not repeated.
+    """
+    return _handle(session_id, shard_bytes).hex()
+
+
+def label(session_id: str) -> str:
+    """
+    Name a session in logs.
+
+    :returns: the last 8 hexadecimal digits of its handle.
+    """
+    return handle(session_id)[-8:]
+
+
+def _handle(session_id: str, shard_bytes: int) -> bytes:
     if len(session_id) != SESSION_ID_LENGTH:
         raise ValueError(
             f'a session id has {SESSION_ID_LENGTH} characters, '
             f'this text has {len(session_id)}'
         )
-    second = bytes.fromhex(session_id[:8])
-    return second + hashlib.sha224(session_id.encode('ascii')).digest()
+    second = bytes.fromhex(session_id[:_SECOND])
+    family = hashlib.sha256(session_id[:_FAMILY].encode('ascii')).digest()
+    return family[:shard_bytes] + second + family[shard_bytes:12]
 
 
-def label(session_id: str) -> str:
-    """
-    Name a session in logs so that nobody can use or find it by the name.
-
-    :returns: the first 8 hex digits of the stored key's hashed part.
-    """
-    return stored_key(session_id)[4:8].hex()
+def _random() -> str:
+    return secrets.token_urlsafe(_RANDOM_BYTES)

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..connection.opening import open_pool
-from .keys import stored_key
-from .records import MySQLSessionStore
 from .schema import DEFAULT_COLUMNS, Table
+from .store import MySQLSessionStore
 
 
 def open_store(
@@ -39,7 +38,7 @@ def open_store(
             binary=binary,
             plain=plain,
         ),
-        stored_key,
+        shard_bytes=settings.shard_bytes,
         create_table=settings.create_table,
         absolute_timeout=settings.absolute_timeout,
         max_payload_bytes=settings.max_payload_bytes,

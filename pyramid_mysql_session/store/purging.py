@@ -55,7 +55,7 @@ class Purger:
         self._skips_locked = True
 
     def purge(self, stop: Callable[[], bool], exclusive: bool) -> int:
-        """Delete in batches; see :meth:`.SessionTable.purge`."""
+        """Delete in batches; see :meth:`.MySQLSessionStore.purge`."""
         began = time.monotonic()
         if exclusive:
             with self._pool.keep(self._get_lock) as (got, run):

@@ -1,155 +1,115 @@
-"""Holds the SQL of single sessions: payloads in, records out."""
+"""Loads, saves and deletes single sessions, each by one statement."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any
 
-from zope.interface import implementer
-
-from ..connection.driver import Connection
-from ..errors import (
-    PayloadNotSerializable,
-    PayloadTooLarge,
-    StoreUnavailable,
-)
-from ..interfaces import IMySQLSessionStore
+from ..connection.driver import Connection, packet_too_large
+from ..errors import LockTimeout, StoreUnavailable
 from . import revisions
-from .maintenance import Payload, Record, SessionTable
-from .schema import text_literal
+from .access import TableAccess
+from .results import Deletion, LockedRecord, Outcome, Payload, Record
+from .statements import Statement, Statements
 
-_USERID_LIMIT = 255
-
-
-class Outcome(NamedTuple):
-    """What became of a save."""
-
-    #: The revision that was written, ``None`` when none was.
-    revision: int | None
-    #: The live record that stood in the way, ``None`` when it is gone.
-    stored: Record | None = None
+# a log-out meets a renewal again and again only if somebody wants it so
+_FAMILY_ATTEMPTS = 10
 
 
-class Deletion(NamedTuple):
-    """What became of a deletion."""
-
-    #: Whether the record was there and is deleted.
-    done: bool
-    #: The live record that has another revision, ``None`` when it is gone.
-    stored: Record | None = None
-
-
-class LockedRecord:
+class Records:
     """
-    A record whose row stays locked until the transaction ends.
+    The sessions of the table, one at a time; see :class:`.IMySQLSessionStore`.
 
-    :ivar record: ``None`` when there is no live one.
-    :ivar revision: the one that :meth:`save` writes.
+    :param access: reaches the table.
+    :param statements: says what to send.
     """
 
-    def __init__(
-        self,
-        record: Record | None,
-        execute: Callable[[_Update], int],
-        update: Callable[..., _Update],
-        delete: Callable[[], int],
-    ) -> None:
-        self.record = record
-        self.revision = record and revisions.following(record.revision)
-        self._execute = execute
-        self._update = update
-        self.delete = delete
+    def __init__(self, access: TableAccess, statements: Statements) -> None:
+        self._access = access
+        self._write = statements
 
-    def save(
-        self,
-        payload: Payload | None,
-        idle_timeout: int,
-        userid: str | None = None,
-        new_session_id: str | None = None,
-    ) -> bool:
-        """Save as the store does; ``False`` when it expired meanwhile."""
-        return bool(
-            self.record
-            and self._execute(
-                self._update(
-                    payload,
-                    self.record.revision,
-                    idle_timeout,
-                    userid,
-                    new_session_id,
-                    self.revision,
-                )
-            )
+    def of_row(self, row: Sequence[Any]) -> Record:
+        """Return the record of what a SELECT of the columns gave."""
+        payload, created, expires, revision, now = row
+        # a passed-in pool may convert numbers in its own way
+        record = Record(
+            payload, int(created), int(expires), int(revision), int(now)
         )
-
-
-class _Update(NamedTuple):
-    """The UPDATE that saves; the payload comes between head and rest."""
-
-    head: str
-    payload: Payload | None
-    rest: str
-
-    def __repr__(self) -> str:
-        return f'<UPDATE with {len(self.payload or "")} bytes>'
-
-
-@implementer(IMySQLSessionStore)
-class MySQLSessionStore(SessionTable):
-    """
-    The sessions of one table; see :class:`.IMySQLSessionStore`.
-
-    Made by the session factory, of which it is the ``store``.
-    """
+        absolute_timeout = self._access.absolute_timeout
+        if absolute_timeout is not None:
+            deadline = record.created + absolute_timeout
+            if deadline < record.expires:
+                record = record._replace(expires=deadline)
+        return record
 
     def load(self, session_id: str) -> Record | None:
-        """Return the record of a session, expired or not."""
-        where = self._where(session_id)
-        return self._run(lambda connection: self._fetch(connection, where))
+        return self._access.run(
+            lambda connection: self._fetch(connection, session_id)
+        )
+
+    def is_renewed(self, session_id: str) -> bool:
+        access = self._access
+        return bool(
+            access.fetch(
+                f'{self._write.find_family(session_id)} '
+                f'AND {access.row_alive} LIMIT 1'
+            )
+        )
 
     def create(
         self,
         session_id: str,
         payload: Payload,
         idle_timeout: int,
-        userid: str | None = None,
-        replaces: str | None = None,
+        userid: str | None,
+        replaces: Sequence[str],
     ) -> int:
-        """Insert a record under a fresh session id; return its revision."""
-        self._ready()
-        self._measure(payload)
-        where = self._where(session_id)
+        access = self._access
+        access.ready()
         revision = revisions.first()
-        idle = min(idle_timeout, self._absolute_timeout or idle_timeout)
-        column = self._table.column
-        insert = (
-            f'INSERT INTO {self._table.quoted} ({self._key}, '
-            f'{column("created")}, {self._expires}, {column("revision")}, '
-            f'{self._userid}, {column("data")}) '
-            f'VALUES ({self._id(session_id)}, UNIX_TIMESTAMP(), '
-            f'UNIX_TIMESTAMP() + {idle:d}, {revision:d}, {_userid(userid)}, '
+        insert = self._write.insert(
+            session_id, payload, revision, idle_timeout, userid
         )
         repeated = self._repeated()
 
-        def work(connection: Connection) -> None:
+        def work(connection: Connection) -> int:
             repeated(connection)
             if replaces:
                 connection.execute('BEGIN')
-                connection.execute(self._delete_statement(replaces))
-            if not connection.insert(insert, payload, ')', self._packet_limit):
-                # the row is ours when the answer to the INSERT was lost
-                record = self._fetch(connection, where)
-                if record is None or record.revision != revision:
+                for replaced in replaces:
+                    self._delete_family(connection, replaced)
+            written = revision
+            if not connection.insert(
+                insert.head, payload, insert.rest, access.packet_limit
+            ):
+                # nobody else can know this id: the row is ours when the
+                # answer to the INSERT was lost
+                record = self._fetch(connection, session_id)
+                if record is None:
                     raise StoreUnavailable(
                         'The table has another row for this new session',
                         'Drop unique indexes besides the primary key.',
                     )
+                written = record.revision
             if replaces:
                 connection.execute('COMMIT')
+            return written
 
-        self._run(work)
-        return revision
+        return access.run(work)
+
+    def measure(self, payload: Payload, userid: str | None) -> None:
+        access = self._access
+        access.ready()
+        self._write.measure(payload)
+        self._write.userid(userid)
+        if len(payload) >= access.packet_limit:
+            # somebody may have raised it since it was read
+            access.run(access.read_packet_limit)
+            if len(payload) >= access.packet_limit:
+                raise packet_too_large(len(payload), access.packet_limit)
 
     def save(
         self,
@@ -157,13 +117,13 @@ class MySQLSessionStore(SessionTable):
         payload: Payload | None,
         revision: int,
         idle_timeout: int,
-        userid: str | None = None,
-        new_session_id: str | None = None,
-        attempted: int | None = None,
+        userid: str | None,
+        new_session_id: str | None,
+        attempted: int | None,
     ) -> Outcome:
-        """Update a record if it still has the revision that was loaded."""
         written = attempted or revisions.following(revision)
-        update = self._update(
+        self._access.ready()
+        update = self._write.update(
             session_id,
             payload,
             revision,
@@ -178,134 +138,103 @@ class MySQLSessionStore(SessionTable):
             in_doubt = repeated(connection) or attempted is not None
             if self._send(connection, update):
                 return Outcome(written)
-            stored = self._fetch(connection, self._where(session_id))
+            stored = self._fetch(connection, session_id)
             if in_doubt:
                 if new_session_id is not None and self._fetch(
-                    connection, self._where(new_session_id)
+                    connection, new_session_id
                 ):
                     return Outcome(written)
-                if stored is not None and _was_written(
-                    written, revision, stored.revision
+                if (
+                    stored is not None
+                    and not stored.precedes(revision)
+                    and _was_written(written, stored.revision)
                 ):
                     return Outcome(written)
             return Outcome(None, _live(stored))
 
         try:
-            return self._run(work)
+            return self._access.run(work)
         except StoreUnavailable as exc:
             if exc.outcome_unknown:
                 exc.attempted = written
             raise
 
     def touch(self, session_id: str, idle_timeout: int) -> bool:
-        """Move the idle deadline; ``False`` when no live record is there."""
-        where = self._where(session_id)
-        sql = (
-            f'UPDATE {self._table.quoted} SET {self._expires} = '
-            f'GREATEST({self._expires}, {self._after(idle_timeout)}) '
-            f'{where} AND {self._row_alive}'
-        )
+        sql = self._write.touch(session_id, idle_timeout)
 
         def work(connection: Connection) -> bool:
             if connection.execute(sql):
                 return True
             # without CLIENT.FOUND_ROWS a row that needed no change counts 0
-            return _live(self._fetch(connection, where)) is not None
+            return _live(self._fetch(connection, session_id)) is not None
 
-        return self._run(work)
+        return self._access.run(work)
 
-    def delete(self, session_id: str, revision: int | None = None) -> Deletion:
-        """Delete a record, if it still has the revision that was loaded."""
-        sql = self._delete_statement(session_id, revision)
+    def delete(self, session_id: str, revision: int | None) -> Deletion:
         repeated = self._repeated()
 
         def work(connection: Connection) -> Deletion:
             in_doubt = repeated(connection)
-            if connection.execute(sql):
-                return Deletion(True)
             if revision is None:
-                return Deletion(in_doubt)
-            stored = _live(self._fetch(connection, self._where(session_id)))
+                done = self._delete_family(connection, session_id)
+                return Deletion(done or in_doubt)
+            if connection.execute(self._write.delete(session_id, revision)):
+                return Deletion(True)
+            stored = _live(self._fetch(connection, session_id))
             return Deletion(in_doubt and stored is None, stored)
 
-        return self._run(work)
+        return self._access.run(work)
 
     @contextmanager
     def locked(self, session_id: str) -> Iterator[LockedRecord]:
-        """Lock a record until the ``with`` block ends, which commits."""
-        self._ready()
-        where = f'{self._where(session_id)} FOR UPDATE'
+        access = self._access
+        access.ready()
 
         def work(connection: Connection) -> Record | None:
-            return _live(self._fetch(connection, where))
+            return _live(self._fetch(connection, session_id, ' FOR UPDATE'))
 
-        with self._pool.transaction(work) as (connection, record):
-            yield LockedRecord(
-                record,
-                lambda update: self._send(connection, update),
-                lambda *args: self._update(session_id, *args),
-                lambda: connection.execute(self._delete_statement(session_id)),
-            )
+        with access.pool.transaction(work) as (connection, record):
 
-    def _update(
-        self,
-        session_id: str,
-        payload: Payload | None,
-        revision: int,
-        idle_timeout: int,
-        userid: str | None,
-        new_session_id: str | None,
-        written: int,
-    ) -> _Update:
-        self._ready()
-        column = self._table.column
-        head = (
-            f'UPDATE {self._table.quoted} SET '
-            f'{column("revision")} = {written:d}, '
-            f'{self._expires} = {self._after(idle_timeout)}'
+            def save(*args: Any) -> int:
+                return self._send(
+                    connection, self._write.update(session_id, *args)
+                )
+
+            def delete(revision: int) -> int:
+                return connection.execute(
+                    self._write.delete(session_id, revision)
+                )
+
+            yield LockedRecord(record, save, delete)
+
+    def _send(self, connection: Connection, statement: Statement) -> int:
+        if statement.payload is None:
+            return connection.execute(statement.head + statement.rest)
+        return connection.execute(*statement, self._access.packet_limit)
+
+    def _delete_family(self, connection: Connection, session_id: str) -> bool:
+        """Delete the row of a session whatever its id is by now."""
+        for attempt in range(_FAMILY_ATTEMPTS):
+            if connection.execute(self._write.delete_family(session_id)):
+                return True
+            # it may have waited for a renewal that moved the row to where
+            # it had looked already; a snapshot shows it in one place
+            if not connection.fetch(
+                f'{self._write.find_family(session_id)} LIMIT 1'
+            ):
+                return False
+            time.sleep(random.uniform(0, 0.001 * 2**attempt))
+        raise LockTimeout(
+            'The id of a session was renewed each time that the session was '
+            'to be deleted',
+            'Look for what renews it again and again.',
         )
-        if new_session_id is not None:
-            head += f', {self._key} = {self._id(new_session_id)}'
-        if payload is not None:
-            self._measure(payload)
-            head += (
-                f', {self._userid} = {_userid(userid)}, {column("data")} = '
-            )
-        rest = (
-            f' {self._where(session_id)} '
-            f'AND {column("revision")} = {revision:d} AND {self._row_alive}'
-        )
-        return _Update(head, payload, rest)
 
-    def _send(self, connection: Connection, update: _Update) -> int:
-        if update.payload is None:
-            return connection.execute(update.head + update.rest)
-        return connection.execute(*update, self._packet_limit)
-
-    def _delete_statement(
-        self, session_id: str, revision: int | None = None
-    ) -> str:
-        sql = f'DELETE FROM {self._table.quoted} {self._where(session_id)}'
-        if revision is not None:
-            sql += f' AND {self._table.column("revision")} = {revision:d}'
-        return sql
-
-    def _fetch(self, connection: Connection, where: str) -> Record | None:
-        rows = connection.fetch(
-            f'SELECT {self._record_columns} FROM {self._table.quoted} {where}'
-        )
-        return self._record(rows[0]) if rows else None
-
-    def _where(self, session_id: str) -> str:
-        return f'WHERE {self._key} = {self._id(session_id)}'
-
-    def _after(self, idle_timeout: int) -> str:
-        """Return SQL for the deadline of a session that is used now."""
-        idle = f'UNIX_TIMESTAMP() + {idle_timeout:d}'
-        if self._absolute_timeout is None:
-            return idle
-        created = self._table.column('created')
-        return f'LEAST({idle}, {created} + {self._absolute_timeout:d})'
+    def _fetch(
+        self, connection: Connection, session_id: str, rest: str = ''
+    ) -> Record | None:
+        rows = connection.fetch(self._write.select(session_id, rest))
+        return self.of_row(rows[0]) if rows else None
 
     def _repeated(self) -> Callable[[Connection], bool]:
         """Return what tells from the second call on that it was called."""
@@ -315,38 +244,19 @@ class MySQLSessionStore(SessionTable):
             if calls:
                 # the server hangs up on a packet over the limit, and an
                 # administrator may have lowered that
-                self._read_packet_limit(connection)
+                self._access.read_packet_limit(connection)
             calls.append(True)
             return len(calls) > 1
 
         return repeated
 
-    def _measure(self, payload: Payload) -> None:
-        size = len(payload)
-        if isinstance(payload, str) and not payload.isascii():
-            try:
-                size = len(payload.encode('utf-8'))
-            except UnicodeEncodeError as exc:
-                raise PayloadNotSerializable(
-                    '', 'has a lone surrogate, which is no UTF-8'
-                ) from exc
-        limit = self._payload_limit
-        if limit is not None and size > limit:
-            raise PayloadTooLarge(
-                'The payload in bytes',
-                size,
-                limit,
-                'Keep less in the session, or widen the data column and '
-                'raise mysql_session.max_payload_bytes.',
-            )
-
 
 def _live(record: Record | None) -> Record | None:
-    return None if record is None or record.expires < record.now else record
+    return record if record is not None and record.alive else None
 
 
-def _was_written(attempted: int, loaded: int, stored: int) -> bool:
-    written = revisions.was_written(attempted, loaded, stored)
+def _was_written(attempted: int, stored: int) -> bool:
+    written = revisions.was_written(attempted, stored)
     if written is None:
         raise StoreUnavailable(
             'The answer to a save was lost, and so many others have saved '
@@ -355,21 +265,3 @@ def _was_written(attempted: int, loaded: int, stored: int) -> bool:
             outcome_unknown=True,
         )
     return written
-
-
-def _userid(userid: str | None) -> str:
-    if userid is None:
-        return 'NULL'
-    if len(userid) > _USERID_LIMIT:
-        raise PayloadTooLarge(
-            'The user id in characters',
-            len(userid),
-            _USERID_LIMIT,
-            'Name another key with mysql_session.userid_key.',
-        )
-    try:
-        return text_literal(userid)
-    except UnicodeEncodeError as exc:
-        raise PayloadNotSerializable(
-            'the user id', 'has a lone surrogate, which is no UTF-8'
-        ) from exc

@@ -10,6 +10,7 @@ import time
 from unittest import mock
 
 from pyramid_mysql_session import session_factory_from_settings
+from pyramid_mysql_session.store import keys
 from pyramid_mysql_session.store.keys import make_session_id, stored_key
 
 from .harness import median, spread
@@ -57,7 +58,14 @@ def measure(bench):
 
 
 def measure_one(bench, database, key, rows):
-    store = make_store(database)
+    # session ids here are stored keys in hexadecimal
+    with mock.patch.object(
+        keys, 'stored_key', lambda text, shard_bytes: bytes.fromhex(text)
+    ):
+        return measure_store(bench, make_store(database), database, key, rows)
+
+
+def measure_store(bench, store, database, key, rows):
     dead = min(DEAD, rows // 4)
     began = time.monotonic()
     layout = Layout(key, rows, dead, database)
@@ -99,14 +107,10 @@ def measure_one(bench, database, key, rows):
 
 
 def make_store(database):
-    """Make a store whose session ids are stored keys in hexadecimal."""
     settings = {'secret': SECRET, 'purge_expired': False, **database.address()}
-    with mock.patch(
-        'pyramid_mysql_session.store.opening.stored_key', bytes.fromhex
-    ):
-        factory = session_factory_from_settings(
-            {f'mysql_session.{k}': v for k, v in settings.items()}
-        )
+    factory = session_factory_from_settings(
+        {f'mysql_session.{k}': v for k, v in settings.items()}
+    )
     factory.store.check_table()
     return factory.store
 

@@ -7,7 +7,7 @@ import MySQLdb.cursors
 import pytest
 from MySQLdb.constants import CLIENT
 
-from pyramid_mysql_session.store.keys import make_session_id
+from pyramid_mysql_session.store.keys import make_session_id, stored_key
 from tests import helpers
 
 # what mysqlclient says when DBUtils pings
@@ -160,7 +160,7 @@ class TestOptions:
         record = store.load(dead)
         database.query(
             'UPDATE sessions SET expires = 1 WHERE session_id = %s',
-            (store._stored_key(dead),),
+            (stored_key(dead),),
         )
 
         assert store.check_table() == []

@@ -13,8 +13,8 @@ from pyramid_mysql_session import (
     LockTimeout,
     SessionsPurged,
     StoreUnavailable,
-    purging,
 )
+from pyramid_mysql_session.store import purging
 from pyramid_mysql_session.store.keys import make_session_id
 from tests import helpers
 

@@ -177,7 +177,7 @@ class TestCheck:
         logged = [
             record.getMessage()
             for record in caplog.records
-            if record.name == 'pyramid_mysql_session.store.maintenance'
+            if record.name == 'pyramid_mysql_session.store.access'
         ]
         assert logged == app.store.check_table() == expected
         for warning in expected:

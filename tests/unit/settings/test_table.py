@@ -54,6 +54,7 @@ ROWS = {
     'column_revision': ('rev', 'rev', 'rev'),
     'column_userid': ('us er', 'us er', 'us er'),
     'create_table': ('off', False, False),
+    'shard_bytes': ('2', 2, 2),
     'idle_timeout': ('600', 600, 600),
     'absolute_timeout': ('100000', 100000, 100000),
     'touch_interval': ('Never', 'never', 'never'),

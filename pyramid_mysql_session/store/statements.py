@@ -1,0 +1,203 @@
+"""Writes the SQL of single sessions."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..errors import PayloadNotSerializable, PayloadTooLarge
+from . import keys
+from .access import TableAccess
+from .results import Payload
+from .schema import text_literal
+
+_USERID_LIMIT = 255
+
+
+class Statement(NamedTuple):
+    """A statement that stores; the payload comes between head and rest."""
+
+    head: str
+    payload: Payload | None
+    rest: str
+
+    def __repr__(self) -> str:
+        return f'<statement with {len(self.payload or "")} bytes>'
+
+
+class Statements:
+    """
+    The statements about single sessions of a table.
+
+    :param access: knows the names, the limits and the absolute time-out.
+    :param shard_bytes: how many hashed bytes stand in front of each key.
+
+    :ivar columns: what a SELECT asks for to make a record of.
+    """
+
+    def __init__(self, access: TableAccess, shard_bytes: int) -> None:
+        self._access = access
+        self._shard_bytes = shard_bytes
+        column = access.column
+        self._key = column('session_id')
+        self._expires = column('expires')
+        self._created = column('created')
+        self._data = column('data')
+        self._revision = column('revision')
+        self._userid = column('userid')
+        self.columns = (
+            f'{self._data}, {self._created}, {self._expires}, '
+            f'{self._revision}, UNIX_TIMESTAMP()'
+        )
+
+    def select(self, session_id: str, rest: str = '') -> str:
+        return (
+            f'SELECT {self.columns} FROM {self._access.name} '
+            f'{self._where(session_id)}{rest}'
+        )
+
+    def insert(
+        self,
+        session_id: str,
+        payload: Payload,
+        revision: int,
+        idle_timeout: int,
+        userid: str | None,
+    ) -> Statement:
+        access = self._access
+        self.measure(payload)
+        idle = min(idle_timeout, access.absolute_timeout or idle_timeout)
+        return Statement(
+            f'INSERT INTO {access.name} ({self._key}, {self._created}, '
+            f'{self._expires}, {self._revision}, {self._userid}, '
+            f'{self._data}) '
+            f'VALUES ({self._id(session_id)}, UNIX_TIMESTAMP(), '
+            f'UNIX_TIMESTAMP() + {idle:d}, {revision:d}, '
+            f'{self.userid(userid)}, ',
+            payload,
+            ')',
+        )
+
+    def update(
+        self,
+        session_id: str,
+        payload: Payload | None,
+        revision: int,
+        idle_timeout: int,
+        userid: str | None,
+        new_session_id: str | None,
+        written: int,
+    ) -> Statement:
+        """Write what replaces a revision with another, if it is there."""
+        access = self._access
+        head = (
+            f'UPDATE {access.name} SET {self._revision} = {written:d}, '
+            f'{self._expires} = {self._after(idle_timeout)}'
+        )
+        if new_session_id is not None:
+            head += f', {self._key} = {self._id(new_session_id)}'
+        if payload is not None:
+            self.measure(payload)
+            head += (
+                f', {self._userid} = {self.userid(userid)}, {self._data} = '
+            )
+        rest = (
+            f' {self._where(session_id)} '
+            f'AND {self._revision} = {revision:d} AND {access.row_alive}'
+        )
+        return Statement(head, payload, rest)
+
+    def touch(self, session_id: str, idle_timeout: int) -> str:
+        access = self._access
+        return (
+            f'UPDATE {access.name} SET {self._expires} = '
+            f'GREATEST({self._expires}, {self._after(idle_timeout)}) '
+            f'{self._where(session_id)} AND {access.row_alive}'
+        )
+
+    def delete(self, session_id: str, revision: int) -> str:
+        return (
+            f'DELETE FROM {self._access.name} {self._where(session_id)} '
+            f'AND {self._revision} = {revision:d}'
+        )
+
+    def delete_family(self, session_id: str) -> str:
+        return f'DELETE {self._access.name} {self._from_family(session_id)}'
+
+    def find_family(self, session_id: str) -> str:
+        return f'SELECT 1 {self._from_family(session_id)}'
+
+    def of_family(self, session_id: str) -> str:
+        """Write what is true of the row of a session, renewed or not."""
+        least, greatest = keys.family_range(session_id, self._shard_bytes)
+        return f"{self._key} BETWEEN x'{least.hex()}' AND x'{greatest.hex()}'"
+
+    def userid(self, userid: str | None) -> str:
+        """
+        Write the value of the userid column.
+
+        :raises pyramid_mysql_session.PayloadTooLarge: it is too long.
+        :raises pyramid_mysql_session.PayloadNotSerializable: it is no UTF-8.
+        """
+        if userid is None:
+            return 'NULL'
+        if len(userid) > _USERID_LIMIT:
+            raise PayloadTooLarge(
+                'The user id in characters',
+                len(userid),
+                _USERID_LIMIT,
+                'Name another key with mysql_session.userid_key.',
+            )
+        try:
+            return text_literal(userid)
+        except UnicodeEncodeError as exc:
+            raise PayloadNotSerializable(
+                'the user id', 'has a lone surrogate, which is no UTF-8'
+            ) from exc
+
+    def measure(self, payload: Payload) -> None:
+        """
+        See that the data column can hold a payload.
+
+        :raises pyramid_mysql_session.PayloadTooLarge: it is too large.
+        :raises pyramid_mysql_session.PayloadNotSerializable: it is no UTF-8.
+        """
+        size = len(payload)
+        if isinstance(payload, str) and not payload.isascii():
+            try:
+                size = len(payload.encode('utf-8'))
+            except UnicodeEncodeError as exc:
+                raise PayloadNotSerializable(
+                    '', 'has a lone surrogate, which is no UTF-8'
+                ) from exc
+        limit = self._access.payload_limit
+        if limit is not None and size > limit:
+            raise PayloadTooLarge(
+                'The payload in bytes',
+                size,
+                limit,
+                'Keep less in the session, or widen the data column and '
+                'raise mysql_session.max_payload_bytes.',
+            )
+
+    def _from_family(self, session_id: str) -> str:
+        # both servers read and lock every row of a small table without a
+        # hint, which a DELETE takes only in the form that names the table
+        access = self._access
+        return (
+            f'FROM {access.name} FORCE INDEX ({access.table.key_index}) '
+            f'WHERE {self.of_family(session_id)}'
+        )
+
+    def _where(self, session_id: str) -> str:
+        return f'WHERE {self._key} = {self._id(session_id)}'
+
+    def _id(self, session_id: str) -> str:
+        return f"x'{keys.stored_key(session_id, self._shard_bytes).hex()}'"
+
+    def _after(self, idle_timeout: int) -> str:
+        """Return SQL for the deadline of a session that is used now."""
+        idle = f'UNIX_TIMESTAMP() + {idle_timeout:d}'
+        absolute_timeout = self._access.absolute_timeout
+        if absolute_timeout is None:
+            return idle
+        return f'LEAST({idle}, {self._created} + {absolute_timeout:d})'
