@@ -20,9 +20,9 @@ class SessionRejected(NamedTuple):
     A request came with a session cookie that leads to no session.
 
     ``reason`` is ``signature`` (not signed by us), ``unknown`` (no such
-    session, for instance after a log-out), ``expired`` or ``undecodable``
-    (the serializer cannot read the payload). The request goes on with a new,
-    empty session.
+    session, for instance after a log-out), ``renewed`` (the session lives
+    under a newer id), ``expired`` or ``undecodable`` (the serializer cannot
+    read the payload). The request goes on with a new, empty session.
     """
 
     request: Any

@@ -1,283 +1,307 @@
-"""Saves a session so that no change is lost or applied twice."""
+"""Loads a session, saves it, and settles which id it has."""
 
 from __future__ import annotations
 
-import copy
 import logging
-import random
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from ..errors import SessionError, StoreUnavailable
-from .serializers import Payload
-from .state import SessionState, adopt
+from .block import Block
+from .draft import Data, Draft
+from .ids import Ids
+from .kit import SessionKit
+from .loading import load
+from .loop import SaveLoop
+from .standing import Standing, Status
+from .watching import watch
 
 log = logging.getLogger(__name__)
 
-#: How often a save merges before it locks the row.
-MERGE_ATTEMPTS = 5
+# seconds after which a server that has not answered is not asked again
+_PATIENCE = 1
 
-# what an exception in a locked block takes back besides the data
-_UNDONE = (
-    '_session_id',
-    '_replaced',
-    '_base',
-    '_created',
-    '_new',
-    '_idle_timeout',
-    '_renewing',
+_LATE = (
+    'The response is on its way: the browser cannot learn the id of a new '
+    'session any more. Create or renew a session before the response is '
+    'returned.'
 )
 
 
-class SavedState(SessionState):
-    """The state of a session that can be saved."""
+class Saving:
+    """
+    Between the draft of one request and the store.
 
-    __slots__ = ()
+    Ids begin, change and end with the response, in :meth:`conclude`, for
+    only then the browser can learn of it. Until then :meth:`save` and
+    :meth:`locked` store data under the id that there is.
+
+    :param kit: what the sessions share.
+    :param listener: is told ``created()``, ``rejected(reason)``,
+        ``merged()`` and ``lost()``.
+    :param session_id: from the verified cookie; ``None`` without one.
+    :param forged: whether there is a cookie that could not be verified.
+
+    :ivar draft: the data.
+    :ivar late: whether the response is on its way.
+    """
+
+    __slots__ = (
+        '_block',
+        '_concluded',
+        '_forged',
+        '_ids',
+        '_kit',
+        '_listener',
+        '_loading',
+        '_loop',
+        '_presented',
+        'draft',
+        'late',
+    )
+
+    def __init__(
+        self,
+        kit: SessionKit,
+        listener: Any,
+        session_id: str | None,
+        forged: bool = False,
+    ) -> None:
+        self._kit = kit
+        self._listener = listener
+        self._presented = session_id
+        self._forged = forged
+        self.draft = Draft(kit.serializer, kit.userid_key)
+        self._loop = SaveLoop(kit, self.draft, listener)
+        self._block = Block(self._loop, self.draft)
+        self._ids = Ids(kit, self.draft, self._loop, listener, session_id)
+        # threads of one request may use the session first at the same time
+        self._loading = threading.Lock()
+        self._concluded: Standing | None = None
+        self.late = False
+
+    def __del__(self) -> None:
+        # debuggers and copy make objects whose __init__ did not run
+        if not getattr(self, 'late', False) or self.closed:
+            return
+        if self._loop.at.ending:
+            log.warning(
+                'a session was to be ended after the response, and is not: '
+                'call save() after invalidate()'
+            )
+        else:
+            watch(self.draft)
+
+    @property
+    def session_id(self) -> str | None:
+        """The id under which the session is stored, ``None`` if it is not."""
+        at = self._loop.at
+        return self._presented if at.status is Status.UNREAD else at.session_id
+
+    @property
+    def handle(self) -> str | None:
+        """The name that renewal keeps, ``None`` without a record."""
+        self.load()
+        session_id = self._loop.at.session_id
+        return None if session_id is None else self._kit.handle(session_id)
+
+    @property
+    def ended(self) -> bool:
+        """Whether a record was deleted at the application's wish."""
+        return self._loop.ended
+
+    @property
+    def refreshed(self) -> bool:
+        """Whether the record lives longer than when it was loaded."""
+        return self._loop.refreshed
+
+    @property
+    def used(self) -> bool:
+        """Whether anybody has looked at the session."""
+        return self.draft.data is not None
+
+    @property
+    def new(self) -> bool:
+        """Whether the request came without a live session."""
+        self.load()
+        return self._loop.at.new
+
+    @property
+    def created(self) -> int:
+        """Unix second of the creation."""
+        self.load()
+        if self._loop.at.created is None:
+            self._loop.at = self._loop.at._replace(created=int(time.time()))
+        return self._loop.at.created or 0
+
+    def is_of(self, other: Saving) -> bool:
+        """Tell whether another is of the same session, renewed or not."""
+        handle = self._kit.handle
+        one, two = self.session_id, other.session_id
+        return None not in (one, two) and handle(one or '') == handle(
+            two or ''
+        )
+
+    @property
+    def discarded(self) -> bool:
+        """Whether what was done with the id is taken back."""
+        return self._loop.at.status is Status.DISCARDED
+
+    @property
+    def concluded(self) -> bool:
+        """Whether nothing can have changed since :meth:`conclude`."""
+        return self._concluded is self._loop.at and not self.draft.may_differ
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more of the session is saved."""
+        return self._loop.at.closed
+
+    def load(self) -> Data:
+        """Return the data, which the first call loads."""
+        data = self.draft.data
+        if data is None:
+            reason = None
+            with self._loading:
+                if self.draft.data is None:
+                    reason = self._read()
+                data = self.draft.data
+            if reason is not None:
+                # subscribers may use the session already
+                self._listener.rejected(reason)
+        return data  # type: ignore[return-value]
+
+    def invalidate(self) -> None:
+        """Drop data and id, with the response."""
+        at = self._loop.at
+        ids = [*at.ending, self._presented, at.session_id]
+        if at.doubt is not None:
+            ids.append(at.doubt.new_id)
+        # one id of a family ends them all
+        families = {self._kit.handle(each): each for each in ids if each}
+        status = Status.NEW
+        if at.status in (Status.CLOSED, Status.DISCARDED):
+            status = at.status
+        self._loop.at = Standing(status, ending=tuple(families.values()))
+        self.draft.begin()
+
+    def renew(self) -> None:
+        """Give the session a fresh id, with the response."""
+        self.load()
+        if self._loop.at.status is Status.LIVE:
+            self._loop.at = self._loop.at._replace(status=Status.RENEWING)
+
+    def abandon(self) -> None:
+        """Save no data any more; a session that was to end still does."""
+        at = self._loop.at
+        self._loop.at = at._replace(status=Status.CLOSED, doubt=None)
+
+    def discard(self) -> None:
+        """Do nothing more: nobody will see the response."""
+        self._loop.at = self._loop.at._replace(
+            status=Status.DISCARDED, doubt=None, ending=()
+        )
 
     def save(self) -> None:
-        """
-        Save now what changed; without changes move the idle deadline if due.
+        """Save the data now, under the id that there is."""
+        if (
+            self._block.entered
+            or self._loop.busy
+            or not self.used
+            or self.closed
+        ):
+            return
+        if self.late:
+            self._ids.end()
+        self._check()
+        if self._loop.at.stored:
+            self._loop.store(final=False)
 
-        It is called for you when the response is ready. Call it yourself
-        after a change that comes later than that, in a streamed body or
-        another thread. In a :meth:`locked` block the end of the block saves.
+    def conclude(self) -> None:
+        """
+        Save with the response, and settle which id the session has.
 
         :raises pyramid_mysql_session.SessionError: nothing was stored.
         """
-        if self._data is None or self._locked or self._lost:
-            return
-        if self._finished and (
-            self._renewing or (self._base is None and self._data)
-        ):
-            raise SessionError(
-                'The response is on its way: the browser cannot learn the id '
-                'of a new session any more. Create or renew a session before '
-                'the response is returned.'
-            )
-        if self._base is None:
-            self._create()
-            return
-        self._settle()
-        if self._lost:
-            return
-        payload = self._changed_payload()
-        if payload is not None or self._renewing:
-            self._update(payload)
-        elif self._touch_due:
-            self._touch()
+        began = time.monotonic()
+        try:
+            self._conclude()
+        except StoreUnavailable as exc:
+            doubt = self._loop.at.doubt
+            if (
+                doubt is None
+                or not (doubt.new_id or doubt.delete)
+                or time.monotonic() - began > _PATIENCE
+            ):
+                raise
+            # this response is the last that can tell the browser of an id
+            try:
+                self._conclude()
+            except SessionError:
+                # the first error says that the outcome is not known
+                raise exc from exc.__cause__
+        self._concluded = self._loop.at
+
+    def retract(self) -> None:
+        """
+        Let the browser's cookie name the session again.
+
+        The response that should have told the new id was not sent.
+        """
+        at = self._loop.at
+        self.discard()
+        self._ids.take_back(at)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """
-        Lock the session's record for a read-modify-write.
+        """Lock the record for a read-modify-write, and save at the end."""
+        self.load()
+        with self._block.run(self._check):
+            yield
+        if self.late and not self._block.entered:
+            self._ids.end()
 
-        Before the block the data is brought up to date, after it the changes
-        are saved; whoever else locks or saves the session waits meanwhile.
-        An exception in the block takes back what the block changed. A
-        session without a record needs no lock, since nobody else knows it,
-        and in an inner ``locked`` the outer lock holds.
+    def _check(self) -> None:
+        """Raise what would prevent the response from settling the id."""
+        at, draft = self._loop.at, self.draft
+        unborn = not at.stored and bool(draft.data) and not self.closed
+        if self.late and (unborn or at.status is Status.RENEWING):
+            raise SessionError(_LATE)
+        if unborn:
+            self._kit.store.measure(draft.payload(), draft.userid)
 
-        :raises pyramid_mysql_session.LockTimeout: somebody else held the
-            lock for more than ``lock_timeout`` seconds.
-        :raises pyramid_mysql_session.StoreUnavailable: the connection broke,
-            and with it the lock, and somebody else saved the session before
-            the block was over.
-        """
-        self._load()
-        self._settle()
-        with self._undone_on_error() as begin:
-            if self._locked or self._lost or self._session_id is None:
-                begin()
-                yield
-            else:
-                yield from self._transaction(begin)
-        self.save()
-
-    def _transaction(self, begin: Callable[[], None]) -> Iterator[None]:
-        session_id, attempt = self._session_id, None
-        try:
-            with self._kit.store.locked(session_id) as row:
-                self._locked = True
-                try:
-                    self._take(row.record)
-                    begin()
-                    yield
-                    if self._session_id == session_id:
-                        payload = self._changed_payload()
-                        new_id = self._new_session_id()
-                        attempt = payload, row.revision, new_id
-                        if not self._save_locked(row, payload, new_id):
-                            attempt = None
-                            self._lose()
-                finally:
-                    self._locked = False
-        except StoreUnavailable as exc:
-            if attempt is None or not exc.outcome_unknown:
-                raise
-            # the revision tells whether the transaction was committed; until
-            # it has, the block may neither be saved nor be taken back
-            self._lost = True
-            done, stored = self._swap(*attempt)
-            self._lost = False
-            if stored is not None:
-                # merging would lose the change that the block did not see
-                raise
-            if not done:
-                self._lose()
-        else:
-            if attempt is not None:
-                self._note_saved(*attempt)
-
-    def _settle(self) -> None:
-        """Find out what became of an earlier save, or do it now."""
-        if self._doubt is not None:
-            doubt, self._doubt = self._doubt, None
-            if self._data:
-                self._update(*doubt)
-            else:
-                # emptied since: that is merged with whatever is stored
-                self._base, self._revision = doubt[0] or self._base, doubt[1]
-            self._written = True
-
-    def _create(self) -> None:
-        kit, replaced = self._kit, self._replaced
-        if self._load():
-            payload = self._encode()
-            session_id = kit.make_session_id()
-            revision = kit.store.create(
-                session_id, payload, self._timeout(), self._userid(), replaced
-            )
-            self._note_saved(payload, revision, session_id)
-            self._listener.created()
-        elif replaced is not None:
-            kit.store.delete(replaced)
-            self.ended = True
-        self._replaced = None
-
-    def _update(
-        self,
-        payload: Payload | None,
-        attempted: int | None = None,
-        new_id: str | None = None,
-    ) -> None:
-        for attempt in range(MERGE_ATTEMPTS):
-            new_id = new_id or self._new_session_id()
-            done, stored = self._swap(payload, attempted, new_id)
-            if done:
-                return
-            if attempt and stored is not None:
-                # several at once are after this record
-                time.sleep(random.uniform(0, 0.001 * 2**attempt))
-                stored = self._kit.store.load(self._session_id)
-            self._take(stored)
-            if self._lost:
-                return
-            payload = self._changed_payload()
-            if payload is None and not self._renewing:
-                return
-            attempted = new_id = None
-        log.warning(
-            'others saved a session each of %d times that this request tried '
-            'to; now its row is locked',
-            MERGE_ATTEMPTS,
+    def _read(self) -> str | None:
+        """Load the data; return why there is none, if it was expected."""
+        status = self._loop.at.status if self.closed else None
+        if self._presented is None:
+            self._loop.at = Standing(status or Status.NEW)
+            self.draft.begin()
+            return 'signature' if self._forged else None
+        standing, data, reason = load(
+            self._kit, self.draft, self._presented, status
         )
-        with self.locked():
-            pass
-
-    def _swap(
-        self,
-        payload: Payload | None,
-        attempted: int | None,
-        new_id: str | None,
-    ) -> tuple[bool, Any]:
-        """Save or delete; return whether it is done, and who prevented it."""
-        store, session_id = self._kit.store, self._session_id
-        if payload is not None and not self._data:
-            deletion = store.delete(session_id, self._revision)
-            # an earlier attempt whose answer was lost may have done it
-            done = deletion.done or (
-                attempted is not None and deletion.stored is None
-            )
-            if done:
-                self._note_deleted()
-            return done, deletion.stored
-        try:
-            outcome = store.save(
-                session_id,
-                payload,
-                self._revision,
-                self._timeout(),
-                self._userid(),
-                new_id,
-                attempted,
-            )
-        except StoreUnavailable as exc:
-            if exc.attempted is not None:
-                self._doubt = payload, exc.attempted, new_id
-            raise
-        if outcome.revision is not None:
-            self._note_saved(payload, outcome.revision, new_id)
-            return True, None
-        return False, outcome.stored
-
-    def _save_locked(
-        self, row: Any, payload: Payload | None, new_id: str | None
-    ) -> bool:
-        if payload is not None and not self._data:
-            return bool(row.delete())
-        if payload is None and new_id is None:
-            return True
-        timeout, userid = self._timeout(), self._userid()
-        return bool(row.save(payload, timeout, userid, new_id))
-
-    def _touch(self) -> None:
-        if self._kit.store.touch(self._session_id, self._timeout()):
-            self._touch_due = False
-            self.refreshed = True
+        # another thread takes the data for a sign that all is known
+        self._loop.at = standing
+        if data is None:
+            self.draft.begin()
         else:
-            self._lose()
+            self.draft.data = data
+        return reason
 
-    def _new_session_id(self) -> str | None:
-        return self._kit.make_session_id() if self._renewing else None
-
-    def _note_saved(
-        self, payload: Payload | None, revision: int, new_id: str | None
-    ) -> None:
-        if payload is not None and not self._data:
-            self._note_deleted()
+    def _conclude(self) -> None:
+        if not self.used or self._loop.at.status in (
+            Status.LOST,
+            Status.DISCARDED,
+        ):
             return
-        if payload is not None:
-            self._base = payload
-        if payload is not None or new_id is not None:
-            self._revision = revision
-            self.refreshed = True
-            self._touch_due = False
-        if new_id is not None:
-            self._session_id = new_id
-            self._renewing = False
-        self._written = False
-
-    def _note_deleted(self) -> None:
-        self._session_id = self._base = None
-        self._written = self._renewing = self._touch_due = False
-        self.ended = True
-
-    @contextmanager
-    def _undone_on_error(self) -> Iterator[Callable[[], None]]:
-        """Give what is to be called where the changes begin."""
-        before: dict[str, Any] = {}
-
-        def begin() -> None:
-            before.update({name: getattr(self, name) for name in _UNDONE})
-            before['_data'] = copy.deepcopy(self._load())
-
-        try:
-            yield begin
-        except BaseException:
-            if before:
-                adopt(self._load(), before.pop('_data'))
-            for name, value in before.items():
-                setattr(self, name, value)
-            raise
+        if self._loop.at.stored:
+            self._loop.store(final=True)
+        elif self._loop.at.status is Status.CLOSED or not (
+            self.draft.data or self._loop.at.doubt
+        ):
+            self._ids.end()
+        else:
+            self._ids.create()

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+import pickle
+from collections.abc import Iterable
 from typing import Any
 
 from ..errors import PayloadNotSerializable
+from .merge import MOST_LEVELS
 
 Payload = str | bytes
 Data = dict[str, Any]
 
 # a longer path to a value helps nobody
 _PATH_STEPS = 100
+
+# how a serializer says that a payload is malformed; pickle has words of its
+# own. Whatever else it raises is a bug, or the machine's trouble, and no
+# reason to throw a session away
+_MALFORMED = (ValueError, EOFError, pickle.UnpicklingError)
 
 
 class JSONSerializer:
@@ -48,19 +56,27 @@ def dump(serializer: Any, data: Data) -> Payload:
     Serialize session data.
 
     :raises pyramid_mysql_session.PayloadNotSerializable: names the path of
-        the value that the serializer refuses.
+        the value that the serializer refuses, or of one that contains itself
+        or has more than :data:`~.merge.MOST_LEVELS` levels.
     """
     try:
         payload: Payload = serializer.dumps(data)
+    except MemoryError:
+        raise
     # a serializer may be anybody's: pickle alone raises five kinds of error
     except Exception as exc:
+        # what contains itself has no innermost culprit
+        _refuse_levels(data, exc)
         path, value = _culprit(serializer, data)
         problem = f'has a value of type {type(value).__name__}'
         if isinstance(value, float):
             problem = 'is no finite number'
-        elif isinstance(exc, RecursionError) or 'Circular' in str(exc):
-            problem = 'contains itself or is nested too deeply'
         raise PayloadNotSerializable(path, problem) from exc
+    # in our own JSON each level shows
+    if not isinstance(serializer, JSONSerializer) or (
+        payload.count('{') + payload.count('[') > MOST_LEVELS  # type: ignore
+    ):
+        _refuse_levels(data)
     return payload
 
 
@@ -72,12 +88,59 @@ def load(serializer: Any, payload: Payload) -> Data:
     """
     try:
         data = serializer.loads(payload)
-    # as above: who cannot read a payload says so in many ways
-    except Exception as exc:
+    except _MALFORMED as exc:
         raise ValueError('the payload cannot be decoded') from exc
     if not isinstance(data, dict):
         raise ValueError('the payload holds no dict')
     return data
+
+
+def freeze(serializer: Any, value: Any) -> Payload | None:
+    """Serialize one value; return ``None`` if that cannot be done."""
+    try:
+        payload: Payload = serializer.dumps({'value': value})
+    except Exception:  # noqa: BLE001 (as in dump)
+        return None
+    return payload
+
+
+def thaw(serializer: Any, payload: Payload) -> Any:
+    """Return the value that was serialized by :func:`freeze`."""
+    return load(serializer, payload)['value']
+
+
+def _refuse_levels(data: Data, cause: Exception | None = None) -> None:
+    for key, value in data.items():
+        if _levels_exceed([value], MOST_LEVELS - 1):
+            raise PayloadNotSerializable(
+                str(key),
+                f'has more than {MOST_LEVELS} levels of dicts and lists, or '
+                'contains itself',
+            ) from cause
+
+
+def _levels_exceed(values: Iterable[Any], most: int) -> bool:
+    level = _containers(values)
+    for _ in range(most):
+        if not level:
+            return False
+        level = _containers(
+            child
+            for part in level
+            for child in (part.values() if isinstance(part, dict) else part)
+        )
+    return bool(level)
+
+
+def _containers(values: Iterable[Any]) -> list[Any]:
+    # each once: what contains itself twice would double with each level
+    return list(
+        {
+            id(value): value
+            for value in values
+            if isinstance(value, (dict, list, tuple))
+        }.values()
+    )
 
 
 def _culprit(serializer: Any, data: Any) -> tuple[str, Any]:
@@ -99,15 +162,7 @@ def _culprit(serializer: Any, data: Any) -> tuple[str, Any]:
         else:
             break
         for child_path, child in children:
-            if not _accepts(serializer, child):
+            if freeze(serializer, child) is None:
                 path, value = child_path, child
                 break
     return path, value
-
-
-def _accepts(serializer: Any, value: Any) -> bool:
-    try:
-        serializer.dumps({'value': value})
-    except Exception:  # noqa: BLE001 (as in dump)
-        return False
-    return True

@@ -11,23 +11,21 @@ from collections.abc import (
     MutableMapping,
     ValuesView,
 )
+from contextlib import AbstractContextManager
 from typing import Any
 
 from pyramid.interfaces import ISession
 from zope.interface import implementer
 
 from .merge import FLASH_PREFIX
-from .saving import SavedState
+from .saving import Saving
 
 #: Pyramid keeps its CSRF token under this key.
 CSRF_KEY = '_csrft_'
 
-# what cannot be changed without the session's noticing
-_IMMUTABLE = frozenset({str, int, float, bool, bytes, type(None)})
-
 
 @implementer(ISession)
-class MySQLSession(SavedState, MutableMapping[str, Any]):
+class MySQLSession(MutableMapping[str, Any]):
     """
     The session of one request.
 
@@ -36,18 +34,26 @@ class MySQLSession(SavedState, MutableMapping[str, Any]):
     possible is up to the serializer.
     """
 
-    __slots__ = ()
+    __slots__ = ('__weakref__', '_draft', '_saving')
+
+    def __init__(self, saving: Saving) -> None:
+        self._saving = saving
+        self._draft = saving.draft
 
     def __getitem__(self, key: str) -> Any:
-        return self._share(self._load()[key])
+        return self._draft.share(self._load()[key])
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self._load()[key] = self._share(value)
-        self._written = True
+        data = self._load()
+        # before it is among what we have loaded
+        data[key] = self._draft.share(value)
+        self._draft.write()
 
     def __delitem__(self, key: str) -> None:
-        del self._load()[key]
-        self._written = True
+        data = self._load()
+        self._draft.forget_queue(key)
+        del data[key]
+        self._draft.write()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._load())
@@ -77,17 +83,21 @@ class MySQLSession(SavedState, MutableMapping[str, Any]):
         return self
 
     def get(self, key: str, default: Any = None) -> Any:
-        return self._share(self._load().get(key, default))
+        return self._draft.share(self._load().get(key, default))
 
     def __reversed__(self) -> Iterator[str]:
         return reversed(self._load())
 
     def popitem(self) -> tuple[str, Any]:
-        self._written = True
-        return self._load().popitem()
+        data = self._load()
+        if data:
+            self._draft.forget_queue(next(reversed(data)))
+        item = data.popitem()
+        self._draft.write()
+        return item
 
     def keys(self) -> KeysView[str]:
-        return self._load().keys()
+        return self._share_all().keys()
 
     def values(self) -> ValuesView[Any]:
         return self._share_all().values()
@@ -101,12 +111,15 @@ class MySQLSession(SavedState, MutableMapping[str, Any]):
 
     def clear(self) -> None:
         """
-        Remove all data; a session that stays empty loses its record.
+        Remove all data; a session that stays empty loses record and cookie.
 
         For a log-out call :meth:`invalidate`, which gives up the id, too.
         """
-        self._load().clear()
-        self._written = True
+        data = self._load()
+        for key in data:
+            self._draft.forget_queue(key)
+        data.clear()
+        self._draft.write()
 
     def flash(
         self, msg: Any, queue: str = '', allow_duplicate: bool = True
@@ -141,14 +154,125 @@ class MySQLSession(SavedState, MutableMapping[str, Any]):
         token: str | None = self.get(CSRF_KEY)
         return self.new_csrf_token() if token is None else token
 
-    def _share(self, value: Any) -> Any:
-        """Note that somebody may change this value behind our back."""
-        if type(value) not in _IMMUTABLE:
-            self._shared = True
-        return value
+    @property
+    def session_id(self) -> str | None:
+        """
+        The id under which the session is stored, ``None`` if it is not.
+
+        It is the visitor's: whoever has it, signed, has the session.
+        """
+        return self._saving.session_id
+
+    @property
+    def handle(self) -> str | None:
+        """
+        A name of the session that stays when the id is renewed.
+
+        It opens nothing, and may be shown and logged: 32 hexadecimal digits;
+        ``None`` as long as the session has no record.
+        """
+        return self._saving.handle
+
+    @property
+    def created(self) -> int:
+        """Unix second of the creation, kept when the id is renewed."""
+        return self._saving.created
+
+    @property
+    def new(self) -> bool:
+        """Whether the request came without a live session."""
+        return self._saving.new
+
+    def changed(self) -> None:
+        """
+        Have the session compared with what is stored.
+
+        It need not be called: changes are noticed anyway.
+        """
+        self._load()
+        self._draft.write()
+
+    def invalidate(self) -> None:
+        """
+        Drop data and id; what follows goes into a new, empty session.
+
+        With the response the session ends under every id that it ever had,
+        in the same transaction that creates the new one. OWASP's session
+        management cheat sheet asks for this at log-out.
+        """
+        self._saving.invalidate()
+
+    def renew_id(self) -> None:
+        """
+        Keep the data under a fresh id; the old one is dead from then on.
+
+        It takes place with the response, which tells the browser. Call it
+        whenever privileges change, at log-in above all (OWASP's session
+        management cheat sheet, "Renew the Session ID After Any Privilege
+        Level Change").
+        """
+        self._saving.renew()
+
+    def remember(self, seconds: int | None) -> None:
+        """
+        Give this session an idle time-out of its own.
+
+        The cookie becomes persistent: the browser keeps it as long.
+
+        :param seconds: at least 1; ``None`` returns to the settings.
+        :raises ValueError: it is something else.
+        """
+        if seconds is not None and (
+            isinstance(seconds, bool)
+            or not isinstance(seconds, int)
+            or seconds < 1
+        ):
+            raise ValueError(
+                f'seconds = {seconds!r}: expected whole seconds above 0, '
+                'or None'
+            )
+        self._load()
+        self._draft.remember(seconds)
+
+    def save(self) -> None:
+        """
+        Save now what changed; without changes move the idle deadline if due.
+
+        It is called for you when the response is ready. Call it yourself
+        after a change that comes later than that, in a streamed body or
+        another thread. In a :meth:`locked` block the end of the block saves.
+
+        A session that has no record gets it with the response, for only then
+        the browser can learn its id; here it is just seen to that it can be
+        stored.
+
+        :raises pyramid_mysql_session.SessionError: nothing was stored.
+        """
+        self._saving.save()
+
+    def locked(self) -> AbstractContextManager[None]:
+        """
+        Lock the session's record for a read-modify-write.
+
+        Before the block the data is brought up to date, after it the changes
+        are saved; whoever else locks or saves the session waits meanwhile.
+        An exception in the block takes back what the block changed, as does
+        an error when it is saved. A session without a record needs no lock,
+        since nobody else knows it, and in an inner ``locked`` the outer lock
+        holds.
+
+        :raises pyramid_mysql_session.LockTimeout: somebody else held the
+            lock for more than ``lock_timeout`` seconds.
+        :raises pyramid_mysql_session.StoreUnavailable: the connection broke,
+            and with it the lock, and somebody else saved the session before
+            the block was over.
+        """
+        return self._saving.locked()
+
+    def _load(self) -> dict[str, Any]:
+        data = self._draft.data
+        return self._saving.load() if data is None else data
 
     def _share_all(self) -> dict[str, Any]:
-        data = self._load()
-        for value in data.values():
-            self._share(value)
-        return data
+        self._load()
+        return self._draft.share_all()

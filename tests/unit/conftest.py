@@ -6,10 +6,12 @@ import pytest
 from pyramid import testing
 
 from pyramid_mysql_session import session_factory_from_settings
-from pyramid_mysql_session.session import saving, state
+from pyramid_mysql_session.session import loop, saving
+from pyramid_mysql_session.session.kit import SessionKit
+from pyramid_mysql_session.session.saving import Saving
 from pyramid_mysql_session.session.serializers import JSONSerializer
 from pyramid_mysql_session.session.session import MySQLSession
-from pyramid_mysql_session.session.state import SessionKit
+from pyramid_mysql_session.store.keys import handle, renew_session_id
 from tests.memory_store import IDLE, Clock, MemoryStore
 from tests.save_contract import id_of
 from tests.unit.web.visitor import Visitor
@@ -34,11 +36,16 @@ class Listener:
         self.heard.append('lost')
 
 
+def conclude(session):
+    """Save a session as the response does, which settles its id."""
+    session._saving.conclude()
+
+
 @pytest.fixture
 def clock(monkeypatch):
     """The clock of the server and of the application."""
     clock = Clock()
-    monkeypatch.setattr(state.time, 'time', lambda: clock.now + 0.9)
+    monkeypatch.setattr(saving.time, 'time', lambda: clock.now + 0.9)
     return clock
 
 
@@ -62,10 +69,13 @@ def make_kit(store):
             store=store,
             serializer=JSONSerializer(),
             make_session_id=lambda: id_of(next(numbers)),
+            renew_session_id=renew_session_id,
+            handle=handle,
             idle_timeout=IDLE,
             absolute_timeout=None,
             touch_interval='auto',
             userid_key='auth.userid',
+            lock_timeout=5,
         )
         return kit._replace(**changed)
 
@@ -84,7 +94,7 @@ def make_session(make_kit, listener):
 
     def make(session_id=None, forged=False, **changed):
         kit = make_kit(**changed)
-        return MySQLSession(kit, listener, session_id, forged)
+        return MySQLSession(Saving(kit, listener, session_id, forged))
 
     return make
 
@@ -96,7 +106,7 @@ def stored(make_session, store, listener):
     def make(data, **changed):
         session = make_session(**changed)
         session.update(data)
-        session.save()
+        conclude(session)
         store.calls.clear()
         listener.heard.clear()
         return session.session_id
@@ -152,7 +162,7 @@ def change(make_session, session_id):
     def save(**changes):
         session = make_session(session_id)
         session.update(changes)
-        session.save()
+        conclude(session)
 
     return save
 
@@ -161,7 +171,7 @@ def change(make_session, session_id):
 def pauses(monkeypatch):
     """How long the save loop would have slept."""
     pauses = []
-    monkeypatch.setattr(saving.time, 'sleep', pauses.append)
+    monkeypatch.setattr(loop.time, 'sleep', pauses.append)
     return pauses
 
 

@@ -1,145 +1,16 @@
-"""The laws of the merge, and the cases that the documentation lists."""
-
-import copy
-import json
+"""What the documentation says of a merge, case by case."""
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
-from pyramid_mysql_session.session.merge import merge, same
-
-JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=3),
-    lambda values: (
-        st.lists(values, max_size=3)
-        | st.dictionaries(st.text(max_size=2), values, max_size=3)
-    ),
-    max_leaves=6,
+from pyramid_mysql_session.session.merge import (
+    MOST_LEVELS,
+    POPPED_KEY,
+    clone,
+    combine,
+    merge,
+    popped,
+    same,
 )
-# few different keys and values, so that the three versions often meet
-VALUES = st.sampled_from([0, 0.0, -0.0, 1, 1.0, True, None, '', 'x']) | JSON
-KEYS = st.sampled_from(['a', 'b', '_f_', '_f_q'])
-SMALL = st.recursive(
-    VALUES,
-    lambda values: (
-        st.lists(values, max_size=3)
-        | st.dictionaries(KEYS, values, max_size=2)
-    ),
-    max_leaves=5,
-)
-DATA = st.dictionaries(KEYS, SMALL, max_size=3)
-
-
-def mutable_objects(value):
-    """Return the identities of all dicts and lists in a value."""
-    if isinstance(value, dict):
-        children = value.values()
-    elif isinstance(value, list):
-        children = value
-    else:
-        return set()
-    return {id(value)}.union(*map(mutable_objects, children))
-
-
-class TestLaws:
-    @given(DATA, DATA)
-    @example({'_f_': [1]}, {'_f_': []})
-    @example({'_f_': [1]}, {'_f_': 0})
-    @example({'_f_': []}, {})
-    def test_side_without_changes_yields(self, base, changed):
-        assert same(merge(base, base, changed), changed)
-        assert same(merge(base, changed, base), changed)
-
-    @given(DATA, DATA, DATA)
-    def test_merge_leaves_its_arguments_and_shares_nothing(
-        self, base, mine, theirs
-    ):
-        before = copy.deepcopy((base, mine, theirs))
-
-        merged = merge(base, mine, theirs)
-
-        assert same((base, mine, theirs), before)
-        assert not mutable_objects(merged) & (
-            mutable_objects(base)
-            | mutable_objects(mine)
-            | mutable_objects(theirs)
-        )
-
-    @given(DATA, DATA, DATA)
-    def test_key_that_nobody_else_changed_is_mine(self, base, mine, theirs):
-        merged = merge(base, mine, theirs)
-
-        for key in {*base, *mine} - {'_f_', '_f_q'}:
-            if same(base.get(key), theirs.get(key)) and (
-                (key in base) == (key in theirs)
-            ):
-                assert same(merged.get(key), mine.get(key))
-                assert (key in merged) == (key in mine)
-
-    @given(DATA, DATA, DATA)
-    def test_save_that_meets_nobody_again_changes_nothing(
-        self, base, mine, theirs
-    ):
-        merged = merge(base, mine, theirs)
-
-        # what is merged is mine from now on, and theirs is what was loaded
-        assert same(merge(theirs, merged, theirs), merged)
-        assert same(merge(merged, merged, merged), merged)
-
-    @given(*3 * [st.dictionaries(st.text(max_size=2), JSON, max_size=3)])
-    def test_merge_of_anything_is_data_that_can_be_stored(
-        self, base, mine, theirs
-    ):
-        merged = merge(base, mine, theirs)
-
-        assert same(json.loads(json.dumps(merged)), merged)
-
-
-class TestSame:
-    @pytest.mark.parametrize(
-        ('one', 'other'),
-        [
-            (1, 1.0),
-            (1, True),
-            (0, False),
-            (0.0, -0.0),
-            (0, None),
-            ('', None),
-            ([], {}),
-            ([1], (1,)),
-            ([1], [True]),
-            ([1], [1, 1]),
-            ({'a': 1}, {'a': 1.0}),
-            ({'a': None}, {'b': None}),
-            ({'a': None}, {}),
-            ('a', 'A'),
-        ],
-    )
-    def test_values_that_are_stored_differently_are_not_the_same(
-        self, one, other
-    ):
-        assert not same(one, other)
-        assert not same(other, one)
-
-    @given(JSON)
-    def test_value_is_the_same_as_its_copy(self, value):
-        assert same(value, copy.deepcopy(value))
-
-    def test_order_of_keys_is_the_same(self):
-        assert same({'a': 1, 'b': 2}, {'b': 2, 'a': 1})
-
-    def test_nan_is_the_same_as_itself(self):
-        assert same(float('nan'), float('nan'))
-
-    def test_tuples_and_other_objects_are_compared(self):
-        assert same((1, {2}), (1, {2}))
-        assert not same((1, {2}), (1, {3}))
-
 
 # base, mine, theirs, merged; without a value the key is missing
 CASES = {
@@ -244,7 +115,10 @@ def test_key_is_merged(case):
 def test_flash_queue_is_merged(case, key):
     *versions, expected = (as_data(values, key) for values in QUEUES[case])
 
-    assert same(merge(*versions), expected)
+    merged = merge(*versions)
+    # it may count what was popped
+    merged.pop(POPPED_KEY, None)
+    assert same(merged, expected)
 
 
 def test_merge_keeps_the_stored_order_of_keys():
@@ -255,3 +129,179 @@ def test_merge_keeps_the_stored_order_of_keys():
 
 def test_merge_of_keys_that_are_no_text_works():
     assert merge({1: 'a'}, {1: 'b'}, {1: 'a', 2: 'c'}) == {1: 'b', 2: 'c'}
+
+
+def test_versions_of_one_value_are_combined_like_those_of_a_key():
+    assert combine([1], [1, 'mine'], [1, 'theirs']) == [1, 'theirs', 'mine']
+    assert combine({}, {'a': 1}, {'b': 2}) == {'a': 1, 'b': 2}
+    assert combine(0, 1, 2) == 1
+
+
+# base, mine, theirs, merged; a side that popped all of the base and filled
+# the queue again is underlined
+REFILLED = {
+    'here, while others pushed': ('a', 'a_', 'at', 'ta'),
+    'there, while we pushed': ('a', 'am', 'a_', 'am'),
+    'here, while others popped': ('a', 'a_', '', 'a'),
+    'there, while we popped': ('a', '', 'a_', 'a'),
+    'here, while others popped a part': ('ab', 'ab_', 'b', 'ab'),
+    'here and there': ('a', 'a_', 'a_', 'aa'),
+    'here only': ('ab', 'ab_', 'ab', 'ab'),
+    'there only': ('ab', 'ab', 'ab_', 'ab'),
+    'here with more': ('a', 'abm_', 'at', 'tabm'),
+    'here with less': ('ab', 'b_', 'abt', 'tb'),
+}
+
+
+@pytest.mark.parametrize('case', REFILLED)
+@pytest.mark.parametrize('key', ['_f_', '_f_errors'])
+@pytest.mark.parametrize('before', [0, 3])
+def test_flash_queue_that_was_popped_and_filled_again_is_merged(
+    case, key, before
+):
+    *versions, expected = REFILLED[case]
+
+    def data(letters):
+        if not letters:
+            return {}
+        queue = {key: [*letters.rstrip('_')]}
+        count = before + letters.endswith('_') * len(versions[0])
+        return queue | ({POPPED_KEY: {key: count}} if count else {})
+
+    assert merge(*map(data, versions))[key] == [*expected]
+
+
+def test_count_of_a_queue_that_is_empty_is_kept():
+    base = {'_f_': ['a'], POPPED_KEY: {'_f_': 3}}
+    mine = {'m': 1, POPPED_KEY: {'_f_': 4}}
+
+    assert merge(base, mine, base | {'t': 1}) == {**mine, 't': 1}
+
+
+@pytest.mark.parametrize(
+    ('base', 'queue', 'count'),
+    [
+        ('', '', 0),
+        ('ab', 'ab', 0),
+        ('ab', 'abc', 0),
+        ('ab', 'b', 1),
+        ('ab', 'bc', 1),
+        ('ab', '', 2),
+        ('ab', 'c', 2),
+        ('ab', 'ba', 1),
+        ('aa', 'a', 1),
+    ],
+)
+def test_messages_that_are_missing_at_the_head_were_popped(base, queue, count):
+    assert popped([*base], [*queue]) == count
+
+
+def test_dict_of_a_class_with_arguments_is_merged():
+    class Cart(dict):
+        def __init__(self, owner):
+            self.owner = owner
+
+    cart = Cart('ada')
+
+    merged = merge({'cart': cart}, {'cart': cart, 'm': 1}, {'cart': cart})
+
+    assert merged['cart'].owner == 'ada'
+
+
+class TestUsers:
+    """Whose data a merge gives."""
+
+    @staticmethod
+    def merged(*users):
+        """Merge data of three users, ``None`` for nobody."""
+        versions = [
+            {name: True} | ({} if user is None else {'who': user})
+            for name, user in zip(
+                ('base', 'mine', 'theirs'), users, strict=True
+            )
+        ]
+        versions[1]['base'] = versions[2]['base'] = True
+        return merge(*versions, 'who')
+
+    @pytest.mark.parametrize(
+        'users',
+        [
+            (None, 'ada', 'bob'),
+            ('eve', 'ada', 'bob'),
+            ('ada', None, 'bob'),
+            ('ada', 'bob', None),
+            ('1', 1, 1.0),
+        ],
+    )
+    def test_two_log_ins_that_differ_do_not_mix(self, users):
+        expected = {'base': True, 'mine': True}
+        if users[1] is not None:
+            expected['who'] = users[1]
+
+        assert same(self.merged(*users), expected)
+
+    @pytest.mark.parametrize(
+        ('users', 'user'),
+        [
+            ((None, None, None), None),
+            ((None, 'ada', None), 'ada'),
+            ((None, None, 'bob'), 'bob'),
+            ((None, 'ada', 'ada'), 'ada'),
+            (('eve', 'ada', 'ada'), 'ada'),
+            (('ada', 'ada', None), None),
+            (('ada', None, 'ada'), None),
+            (('ada', None, None), None),
+        ],
+    )
+    def test_log_ins_that_do_not_contradict_are_merged(self, users, user):
+        merged = self.merged(*users)
+
+        assert merged.pop('who', None) == user
+        assert merged == {'base': True, 'mine': True, 'theirs': True}
+
+    def test_user_id_is_a_key_like_any_other_without_its_name(self):
+        versions = {}, {'who': 'ada', 'm': 1}, {'who': 'bob', 't': 2}
+
+        assert merge(*versions) == {'who': 'ada', 'm': 1, 't': 2}
+
+
+class TestDepth:
+    """Data of more levels than Python's stack has."""
+
+    LEVELS = 3000
+
+    def nested(self, marks=(), leaf=0):
+        """Return dicts that are nested, and the levels of some keys."""
+        value = {'leaf': [leaf]}
+        for level in reversed(range(self.LEVELS)):
+            value = {'x': value} | {
+                name: 1 for name, at in marks if at == level
+            }
+        return value
+
+    def test_deep_values_are_compared_and_copied(self):
+        one, other = self.nested(), self.nested()
+
+        assert same(one, other)
+        assert same(clone(one), other)
+        assert not same(one, self.nested(leaf=1))
+        assert not same(clone(one), self.nested([('m', 7)]))
+
+    def test_deep_values_are_merged_down_to_the_limit(self):
+        within, below = MOST_LEVELS - 2, MOST_LEVELS + 2
+        mine = [('m', within), ('also', below)]
+
+        merged = merge(
+            self.nested(),
+            self.nested(mine),
+            self.nested([('t', within), ('lost', below)], leaf=1),
+        )
+
+        assert same(merged, self.nested([*mine, ('t', within)]))
+
+    def test_deep_values_in_a_flash_queue_are_merged(self):
+        deep = self.nested()
+
+        merged = merge({'_f_': [deep]}, {}, {'_f_': [self.nested(), deep]})
+
+        assert same(merged['_f_'], [deep])

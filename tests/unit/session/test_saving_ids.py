@@ -1,26 +1,61 @@
-"""Saving under a new id, after a lost answer, after the response."""
+"""Ids change and end with the response."""
 
 import pytest
 
 from pyramid_mysql_session.errors import (
+    LockTimeout,
     PayloadNotSerializable,
-    SessionError,
     StoreUnavailable,
 )
-from pyramid_mysql_session.store import revisions
-from pyramid_mysql_session.store.keys import stored_key
-from tests.memory_store import BEGINNING, in_doubt
+from pyramid_mysql_session.session.loop import MERGE_ATTEMPTS
+from pyramid_mysql_session.store.keys import handle, stored_key
+from tests.memory_store import BEGINNING
+from tests.unit.conftest import conclude
+
+
+class TestDeletion:
+    def test_emptied_session_loses_its_record(self, session, store, listener):
+        session.clear()
+        conclude(session)
+        conclude(session)
+
+        assert (store.calls, store.rows) == (['delete'], {})
+        assert session._saving.ended
+        assert session.session_id is None
+        assert session.handle is None
+        assert listener.heard == []
+
+    def test_data_after_that_goes_under_a_fresh_id(
+        self, session, session_id, store, listener
+    ):
+        session.clear()
+        conclude(session)
+        session['b'] = 2
+        conclude(session)
+
+        assert store.calls == ['delete', 'create']
+        assert session.session_id not in (None, session_id)
+        assert listener.heard == ['created']
+
+    def test_data_after_that_is_created_then(self, session, store, clock):
+        session.clear()
+        conclude(session)
+        clock.move(5)
+        session['b'] = 2
+        conclude(session)
+
+        assert session.created == store.load(session.session_id).created
 
 
 class TestRenewal:
     def test_data_moves_to_a_fresh_id_and_the_old_one_is_dead(
-        self, session, session_id, make_session, store, clock
+        self, session, session_id, make_session, store, clock, listener
     ):
         clock.move(5)
         session.renew_id()
         assert session.session_id == session_id
-        session.save()
-        session.save()
+        conclude(session)
+        conclude(session)
 
         assert store.calls == ['save']
         assert session.session_id not in (None, session_id)
@@ -28,11 +63,20 @@ class TestRenewal:
         again = make_session(session.session_id)
         assert again == session == {'a': 1, 'list': [1]}
         assert again.created == BEGINNING
+        assert listener.heard == []
+
+    def test_handle_stays(self, session, session_id):
+        before = session.handle
+        session.renew_id()
+        conclude(session)
+
+        assert session.session_id != session_id
+        assert session.handle == before == handle(session_id)
 
     def test_change_goes_with_it(self, session, make_session, store):
         session.renew_id()
         session['b'] = 2
-        session.save()
+        conclude(session)
 
         assert store.calls == ['save']
         assert make_session(session.session_id)['b'] == 2
@@ -42,7 +86,7 @@ class TestRenewal:
     ):
         session.renew_id()
         change(b=2)
-        session.save()
+        conclude(session)
 
         assert session.session_id != session_id
         assert list(store.rows) == [stored_key(session.session_id)]
@@ -52,13 +96,13 @@ class TestRenewal:
     def test_renewed_session_that_is_emptied_is_deleted(self, session, store):
         session.renew_id()
         session.clear()
-        session.save()
-        session.save()
+        conclude(session)
+        conclude(session)
 
         assert (store.calls, store.rows) == (['delete'], {})
         session['b'] = 2
-        session.save()
-        session.save()
+        conclude(session)
+        conclude(session)
         assert store.calls == ['delete', 'create']
 
 
@@ -70,14 +114,14 @@ class TestInvalidation:
         session = make_session(session_id)
         for _ in range(times):
             session.invalidate()
-        assert session.used
+        assert session._saving.used
         assert session.new
         assert session == {}
-        session.save()
-        session.save()
+        conclude(session)
+        conclude(session)
 
         assert (store.calls, store.rows) == (['delete'], {})
-        assert session.ended
+        assert session._saving.ended
 
     def test_what_follows_is_created_in_its_place(
         self, session, session_id, make_session, store, clock
@@ -86,16 +130,65 @@ class TestInvalidation:
         session.remember(77)
         session.invalidate()
         session['b'] = 2
-        session.save()
+        conclude(session)
 
         assert store.calls == ['create']
         assert session.new
         assert session.session_id != session_id
+        assert session.handle == handle(session.session_id)
+        assert session.handle != handle(session_id)
         assert list(store.rows) == [stored_key(session.session_id)]
         again = make_session(session.session_id)
         assert again == {'b': 2}
         assert again.created == session.created == BEGINNING + 5
-        assert again.own_idle_timeout is None
+        assert again._draft.idle_timeout is None
+        assert not session._draft.remembered
+
+    def test_what_follows_is_merged_as_any_session(
+        self, session, make_session
+    ):
+        assert session['list'] == [1]
+        session.invalidate()
+        session['b'] = 2
+        conclude(session)
+        other = make_session(session.session_id)
+        other['theirs'] = 3
+        other.save()
+        session['c'] = 4
+
+        session.save()
+
+        assert make_session(session.session_id) == session
+        assert session == {'b': 2, 'theirs': 3, 'c': 4}
+
+    @pytest.mark.parametrize('data', [{}, {'b': 2}])
+    def test_session_ends_though_it_was_renewed_meanwhile(
+        self, session, session_id, make_session, store, data
+    ):
+        other = make_session(session_id)
+        other.renew_id()
+        conclude(other)
+
+        session.invalidate()
+        session.update(data)
+        conclude(session)
+
+        assert len(store.rows) == len(data)
+        assert make_session(other.session_id) == {}
+
+    @pytest.mark.parametrize('data', [{}, {'c': 3}])
+    def test_every_session_of_the_request_ends(
+        self, session, session_id, make_session, store, data
+    ):
+        session.invalidate()
+        session['b'] = 2
+        conclude(session)
+        session.invalidate()
+        session.update(data)
+        conclude(session)
+
+        assert len(store.rows) == len(data)
+        assert make_session(session.session_id) == data
 
     def test_old_record_stays_when_the_new_one_is_refused(
         self, session, session_id, store
@@ -104,195 +197,169 @@ class TestInvalidation:
         session['b'] = object()
 
         with pytest.raises(PayloadNotSerializable):
-            session.save()
+            conclude(session)
 
         assert list(store.rows) == [stored_key(session_id)]
         session['b'] = 2
-        session.save()
+        conclude(session)
         assert list(store.rows) == [stored_key(session.session_id)]
 
-
-class TestDoubt:
-    """The answer to a save was lost."""
-
-    @pytest.fixture(params=[True, False], ids=['executed', 'not executed'])
-    def line_cut(self, request, store, monkeypatch):
-        """Call it to let the next save be executed or not, and not answer."""
-        save = store.save
-
-        def cut(session_id, payload, revision, *args):
-            monkeypatch.setattr(store, 'save', save)
-            attempted = revisions.following(revision)
-            if request.param:
-                args = (*args[:3], attempted)
-                save(session_id, payload, revision, *args)
-            raise in_doubt(attempted)
-
-        return lambda: monkeypatch.setattr(store, 'save', cut)
-
-    def fail_to_save(self, session):
-        with pytest.raises(StoreUnavailable, match='The line was cut'):
-            session.save()
-
-    def test_saving_again_applies_it_once(
-        self, session, make_session, line_cut, listener
+    def test_old_record_that_is_locked_is_ended_by_the_next_conclusion(
+        self, session, session_id, store
     ):
-        session['list'].append('mine')
-        line_cut()
-        self.fail_to_save(session)
+        session.invalidate()
 
-        session.save()
-        session.save()
+        with store.locked(session_id), pytest.raises(LockTimeout):
+            conclude(session)
+        assert not session._saving.ended
+        conclude(session)
 
-        assert make_session(session.session_id) == session
-        assert session == {'a': 1, 'list': [1, 'mine']}
-        assert listener.heard == []
+        assert store.rows == {}
+        assert session._saving.ended
 
-    def test_changes_made_since_are_saved_too(
-        self, session, make_session, line_cut
-    ):
-        session['list'].append('mine')
-        line_cut()
-        self.fail_to_save(session)
-        session['list'].append('more')
-        session['b'] = 2
 
-        session.save()
+class TestRetract:
+    """The response that told the new id was not sent."""
 
-        assert make_session(session.session_id) == session
-        assert session == {'a': 1, 'list': [1, 'mine', 'more'], 'b': 2}
-
-    def test_key_that_is_set_since_is_saved_too(
-        self, session, make_session, line_cut
-    ):
-        session['b'] = 2
-        line_cut()
-        self.fail_to_save(session)
-        session['c'] = 3
-
-        session.save()
-
-        assert make_session(session.session_id) == session
-
-    def test_locked_block_after_it_applies_it_once(
-        self, session, make_session, line_cut
-    ):
-        session['list'].append('mine')
-        line_cut()
-        self.fail_to_save(session)
-
-        with session.locked():
-            session['list'].append('more')
-
-        assert make_session(session.session_id)['list'] == [1, 'mine', 'more']
-
-    def test_changes_that_others_made_since_are_kept(
-        self, session, make_session, line_cut
-    ):
-        session['list'].append('mine')
-        line_cut()
-        self.fail_to_save(session)
-        other = make_session(session.session_id)
-        other['list'].append('theirs')
-        other.save()
-
-        session.save()
-
-        items = make_session(session.session_id)['list']
-        assert items[0] == 1
-        assert sorted(items[1:]) == ['mine', 'theirs']
-
-    def test_renewal_leads_to_one_record(
-        self, session, make_session, line_cut, store
+    def test_renewed_session_gets_its_old_id_back(
+        self, session, session_id, make_session, store
     ):
         session.renew_id()
-        line_cut()
-        self.fail_to_save(session)
+        session['b'] = 2
+        conclude(session)
+        renewed = session.session_id
 
-        session.save()
+        session._saving.retract()
+
+        assert list(store.rows) == [stored_key(session_id)]
+        assert make_session(session_id) == session
+        assert make_session(renewed) == {}
+
+    @pytest.mark.parametrize('times', [1, 4])
+    def test_save_of_others_under_the_new_id_is_kept(
+        self, session, session_id, make_session, store, meanwhile, times
+    ):
+        def save_theirs():
+            other = make_session(session.session_id)
+            other['theirs'] = other.get('theirs', 0) + 1
+            other.save()
+
+        session.renew_id()
+        conclude(session)
+        meanwhile('save', *times * [save_theirs])
+
+        session._saving.retract()
+
+        assert list(store.rows) == [stored_key(session_id)]
+        assert make_session(session_id)['theirs'] == times
+
+    def test_others_who_save_again_and_again_keep_the_new_id(
+        self, session, make_session, store, meanwhile
+    ):
+        def save_theirs():
+            other = make_session(session.session_id)
+            other['theirs'] = other.get('theirs', 0) + 1
+            other.save()
+
+        session.renew_id()
+        conclude(session)
+        meanwhile('save', *MERGE_ATTEMPTS * [save_theirs])
+
+        session._saving.retract()
 
         assert list(store.rows) == [stored_key(session.session_id)]
-        assert make_session(session.session_id) == {'a': 1, 'list': [1]}
 
-    def test_session_that_is_gone_since_is_lost(
-        self, session, line_cut, store, listener
-    ):
-        session['b'] = 2
-        line_cut()
-        self.fail_to_save(session)
+    def test_session_that_is_gone_stays_so(self, session, store, caplog):
+        session.renew_id()
+        conclude(session)
         store.rows.clear()
 
-        session.save()
+        session._saving.retract()
 
         assert store.rows == {}
-        assert listener.heard == ['lost']
+        assert caplog.messages == []
 
-    def test_session_that_is_emptied_since_is_deleted(
-        self, session, line_cut, store, listener
+    def test_own_idle_timeout_holds_for_the_old_id(
+        self, session, session_id, store, clock
     ):
-        session['b'] = 2
-        line_cut()
-        self.fail_to_save(session)
-        session.clear()
+        session.renew_id()
+        session.remember(7)
+        conclude(session)
 
-        session.save()
+        session._saving.retract()
+
+        assert store.load(session_id).expires == clock.now + 7
+
+    def test_created_session_is_deleted(self, make_session, store):
+        session = make_session()
+        session['a'] = 1
+        conclude(session)
+
+        session._saving.retract()
 
         assert store.rows == {}
-        assert session.ended
 
-    def test_invalidation_ends_the_doubt(self, session, line_cut, store):
-        session['b'] = 2
-        line_cut()
-        self.fail_to_save(session)
-
+    def test_session_that_replaced_another_is_deleted(self, session, store):
         session.invalidate()
-        session.save()
+        session['b'] = 2
+        conclude(session)
+
+        session._saving.retract()
 
         assert store.rows == {}
-
-    def test_error_before_anything_was_sent_leaves_no_doubt(
-        self, session, make_session, meanwhile
-    ):
-        def refuse():
-            raise StoreUnavailable('The line was cut', '')
-
-        meanwhile('save', refuse)
-        session['list'].append('mine')
-        self.fail_to_save(session)
-
-        session.save()
-
-        assert make_session(session.session_id)['list'] == [1, 'mine']
-
-
-class TestAfterTheResponse:
-    def test_change_of_a_stored_session_is_saved(self, session, make_session):
-        session.finish()
-        session['b'] = 2
-        session.save()
-
-        assert make_session(session.session_id)['b'] == 2
 
     @pytest.mark.parametrize(
-        'change',
+        'use',
         [
-            lambda session: session.renew_id(),
-            lambda session: (session.invalidate(), session.update(b=2)),
+            lambda session: session.update(b=2),
+            lambda session: session.clear(),
+            lambda session: session.invalidate(),
         ],
     )
-    def test_id_that_the_browser_cannot_learn_is_refused(
-        self, session, store, change
+    def test_session_without_a_new_id_stays_as_it_is(
+        self, session, store, use
     ):
-        session.finish()
-        change(session)
+        use(session)
+        conclude(session)
+        before = dict(store.rows)
+        store.calls.clear()
 
-        with pytest.raises(SessionError) as caught:
-            session.save()
+        session._saving.retract()
 
-        assert str(caught.value) == (
-            'The response is on its way: the browser cannot learn the id of '
-            'a new session any more. Create or renew a session before the '
-            'response is returned.'
-        )
+        assert store.rows == before
         assert store.calls == []
-        session.abandon()
+
+    def test_nothing_is_saved_afterwards(
+        self, session, session_id, make_session, listener
+    ):
+        session.renew_id()
+        conclude(session)
+        session._saving.retract()
+
+        session['b'] = 2
+        session.save()
+        conclude(session)
+
+        assert make_session(session_id) == {'a': 1, 'list': [1]}
+        assert listener.heard == []
+
+    @pytest.mark.parametrize('known', [True, False])
+    def test_failure_is_logged(self, session, meanwhile, store, caplog, known):
+        def fail():
+            raise StoreUnavailable('MySQL stopped', 'Start it.')
+
+        if known:
+            session.renew_id()
+        else:
+            session.invalidate()
+            session['b'] = 2
+        conclude(session)
+        meanwhile('save' if known else 'delete', fail)
+
+        session._saving.retract()
+
+        assert len(store.rows) == 1
+        assert caplog.messages == [
+            'a session got a new id, and no response told the browser: '
+            'MySQL stopped. Start it.'
+        ]

@@ -7,14 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyramid_mysql_session.errors import PayloadNotSerializable
+from pyramid_mysql_session.session.merge import MOST_LEVELS
 from pyramid_mysql_session.session.serializers import (
     JSONSerializer,
     dump,
+    freeze,
     load,
+    thaw,
 )
 
 serializer = JSONSerializer()
 
+TOO_DEEP = 'has more than 100 levels of dicts and lists, or contains itself'
 ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=()))
 
 
@@ -23,6 +27,14 @@ def joined(text):
     return text.encode('utf-16', 'surrogatepass').decode(
         'utf-16', 'surrogatepass'
     )
+
+
+def nested(levels, make=lambda value: [value]):
+    """Return what has some levels of lists, or what is made otherwise."""
+    value = make(0)
+    for _ in range(levels - 1):
+        value = make(value)
+    return value
 
 
 class Picky:
@@ -111,20 +123,59 @@ def test_value_that_contains_itself_is_named_by_its_path():
     with pytest.raises(PayloadNotSerializable) as caught:
         dump(serializer, {'fine': 1, 'circle': circle})
 
-    assert caught.value.path.startswith('circle')
-    assert 'contains itself or is nested too deeply' in str(caught.value)
+    assert caught.value.path == 'circle'
+    assert TOO_DEEP in str(caught.value)
+    assert isinstance(caught.value.__cause__, ValueError)
 
 
-def test_value_nested_too_deeply_is_named_by_its_path():
-    deep = []
-    for _ in range(100_000):
-        deep = [deep]
+@pytest.mark.parametrize('times', [1, 2])
+def test_value_that_pickle_could_store_must_not_contain_itself(times):
+    circle = []
+    circle += times * [circle]
+
+    with pytest.raises(PayloadNotSerializable) as caught:
+        dump(pickle, {'fine': 1, 'circle': circle})
+
+    assert caught.value.path == 'circle'
+    assert TOO_DEEP in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    'make',
+    [
+        lambda value: [value],
+        lambda value: {'x': value},
+        lambda value: (value,),
+    ],
+)
+@pytest.mark.parametrize('foreign', [serializer, pickle])
+def test_levels_are_limited_for_every_serializer(foreign, make):
+    data = {'fine': [1], 'deep': nested(MOST_LEVELS - 1, make)}
+    assert load(foreign, dump(foreign, data))
+    data['deep'] = nested(MOST_LEVELS, make)
+
+    with pytest.raises(PayloadNotSerializable) as caught:
+        dump(foreign, data)
+
+    assert caught.value.path == 'deep'
+    assert TOO_DEEP in str(caught.value)
+
+
+def test_value_nested_too_deeply_to_be_looked_at_is_named():
+    deep = nested(100_000)
 
     with pytest.raises(PayloadNotSerializable) as caught:
         dump(serializer, {'fine': 1, 'deep': deep})
 
-    assert caught.value.path == 'deep' + '[0]' * 99
-    assert 'contains itself or is nested too deeply' in str(caught.value)
+    assert caught.value.path == 'deep'
+    assert TOO_DEEP in str(caught.value)
+    assert isinstance(caught.value.__cause__, RecursionError)
+
+
+def test_many_containers_of_few_levels_can_be_stored():
+    data = {'list': [{} for _ in range(2 * MOST_LEVELS)]}
+
+    assert load(serializer, dump(serializer, data)) == data
 
 
 @pytest.mark.parametrize('foreign', [json, pickle])
@@ -151,17 +202,51 @@ def test_refusal_of_a_lambda_by_pickle_is_translated():
     assert 'has a value of type function' in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    'payload', ['', '{', '{"a":1}x', '\0', b'\xff', '{"a":' * 100_000]
-)
+@pytest.mark.parametrize('payload', ['', '{', '{"a":1}x', '\0', b'\xff'])
 def test_undecodable_payload_is_a_value_error(payload):
     with pytest.raises(ValueError, match='the payload cannot be decoded'):
         load(serializer, payload)
 
 
-def test_whatever_a_foreign_serializer_raises_is_a_value_error():
+@pytest.mark.parametrize('payload', [b'', b'x', b'\x80', b'(', b'."'])
+def test_what_pickle_cannot_decode_is_a_value_error(payload):
     with pytest.raises(ValueError, match='the payload cannot be decoded'):
+        load(pickle, payload)
+
+
+def test_bug_of_a_foreign_serializer_is_no_malformed_payload():
+    with pytest.raises(KeyError):
         load(Picky(), 'anything')
+
+
+def test_payload_nested_too_deeply_is_no_malformed_one():
+    # another process of the application may have room for it
+    with pytest.raises(RecursionError):
+        load(serializer, '{"a":' * 100_000)
+
+
+def test_lack_of_memory_is_passed_on():
+    class Large:
+        def dumps(self, data):
+            raise MemoryError
+
+        loads = dumps
+
+    with pytest.raises(MemoryError):
+        dump(Large(), {})
+    with pytest.raises(MemoryError):
+        load(Large(), '{}')
+
+
+@pytest.mark.parametrize('foreign', [serializer, pickle])
+@pytest.mark.parametrize('value', [[1], {'a': None}, 'text'])
+def test_value_that_is_frozen_can_be_thawed(foreign, value):
+    assert thaw(foreign, freeze(foreign, value)) == value
+
+
+def test_value_that_is_refused_cannot_be_frozen():
+    assert freeze(serializer, object()) is None
+    assert freeze(Picky(), 1) is None
 
 
 @pytest.mark.parametrize('payload', ['[]', 'null', '1', '"text"', 'NaN'])

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.unit.conftest import conclude
+
 KEYS = st.sampled_from(['a', 'b', 'c', 'é'])
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3),
@@ -107,7 +109,7 @@ def outcome(operation, mapping):
 
 class TestMapping:
     @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-    @given(st.lists(OPERATIONS | st.just(None), max_size=12))
+    @given(st.lists(OPERATIONS | st.sampled_from([None, 'save']), max_size=12))
     def test_session_behaves_as_a_dict_and_keeps_it(
         self, make_session, store, operations
     ):
@@ -117,12 +119,14 @@ class TestMapping:
         for operation in [*operations, None]:
             if operation is None:
                 # the next request
-                session.save()
+                conclude(session)
                 session = make_session(session.session_id)
                 model = json.loads(json.dumps(model))
                 assert len(store.rows) == bool(model)
                 # one object under two keys comes back as two
                 model = {key: copy.deepcopy(model[key]) for key in model}
+            elif operation == 'save':
+                session.save()
             else:
                 assert outcome(operation, session) == outcome(operation, model)
             assert session == model
@@ -157,6 +161,13 @@ class TestMapping:
         assert same is session
         assert type(session | {'b': 2}) is dict
         assert type({'b': 2} | session) is dict
+
+    def test_key_that_is_no_text_can_be_removed(self, make_session):
+        session = make_session()
+        session.update({1: 'a', None: 'b'})
+
+        assert session.pop(1) == 'a'
+        assert session.popitem() == (None, 'b')
 
     def test_repr_does_not_show_data(self, make_session):
         session = make_session()

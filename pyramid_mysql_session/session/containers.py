@@ -1,0 +1,251 @@
+"""Knows which dicts and lists a session made, and changes only those."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter, deque
+from collections.abc import Collection, Iterator
+from typing import Any, NamedTuple
+
+from .merge import clone, combine, fingerprint, of_kind, same
+
+_MISSING: Any = object()
+_SCALARS = frozenset({str, int, float, bool, bytes, type(None)})
+
+
+class Containers:
+    """
+    The dicts and lists that the session made; others are the application's.
+
+    What the application put into a session may be a default of a module or
+    stand in the session of another visitor: it is never changed here.
+    """
+
+    __slots__ = ('_made',)
+
+    def __init__(self) -> None:
+        # the objects are kept, so that no other gets one's id
+        self._made: dict[int, Any] = {}
+
+    def note(self, value: Any) -> None:
+        """Take all dicts and lists in a value for the session's own."""
+        for part in parts(value):
+            self.add(part)
+
+    def add(self, part: Any) -> None:
+        """Take one dict or list for the session's own, not what is in it."""
+        if type(part) in (dict, list):
+            self._made[id(part)] = part
+
+    def made(self, value: Any) -> bool:
+        """Tell whether the session made this object."""
+        return id(value) in self._made
+
+    def held(self, data: Any) -> bool:
+        """
+        Tell whether somebody else holds a part of the data.
+
+        Only the session's own are looked at: what the application made it
+        may hold for reasons of its own.
+        """
+        often = [
+            (key, count)
+            for key, count in _references(self._made, data)
+            # most stand in one place
+            if count > _HELD_BY_US + 1
+        ]
+        if not often:
+            return False
+        inside = Counter(
+            id(child) for part in parts(data) for child in children(part)
+        )
+        return any(
+            key in inside and count > inside[key] + _HELD_BY_US
+            for key, count in often
+        )
+
+    def has_others(self, data: Any) -> bool:
+        """Tell whether a part of the data was made by the application."""
+        return not all(map(self.made, parts(data)))
+
+    def update(self, data: Any, mine: Any, merged: Any) -> None:
+        """
+        Make the data equal to what a merge gave.
+
+        Where the merge changed nothing, the object that stands there stays.
+        Else a container of the session's is changed in place, once however
+        often it stands in the data, and one of the application's is replaced.
+
+        :param data: the data, as the application holds parts of it.
+        :param mine: what would be stored of it.
+        :param merged: what it becomes.
+        """
+        _Update(self, data, mine, merged).carry_out()
+
+
+class _Wanted(NamedTuple):
+    """What one container of the session's becomes."""
+
+    container: Any
+    mine: Any
+    #: What it becomes in each of the places where it stands.
+    places: list[Any]
+
+    @property
+    def merged(self) -> Any:
+        """What it becomes: others may have changed it in several places."""
+        result, *others = self.places
+        for other in others:
+            if not same(other, result):
+                result = combine(self.mine, result, other)
+        return result
+
+
+class _Update:
+    """Finds for each container what it becomes, then changes each once."""
+
+    def __init__(
+        self, containers: Containers, data: Any, mine: Any, merged: Any
+    ) -> None:
+        self._containers = containers
+        self._wanted: dict[int, _Wanted] = {}
+        pending = [(data, mine, merged)]
+        while pending:
+            live, mine, merged = pending.pop()
+            if not _alike(live, mine, merged) or same(mine, merged):
+                continue
+            if containers.made(live):
+                wanted = _Wanted(live, mine, [])
+                self._wanted.setdefault(id(live), wanted).places.append(merged)
+            pending += [
+                match
+                for match in _matches(live, mine, merged)
+                if match[0] is not _MISSING
+            ]
+
+    def carry_out(self) -> None:
+        # what is there is read before anything is changed
+        contents = [
+            (
+                wanted.container,
+                self._content(wanted.container, wanted.mine, wanted.merged),
+            )
+            for wanted in self._wanted.values()
+        ]
+        for container, content in contents:
+            container.clear()
+            if isinstance(container, dict):
+                container.update(content)
+            else:
+                container.extend(content)
+
+    def _content(self, live: Any, mine: Any, merged: Any) -> Any:
+        values = [
+            self._value(*match) for match in _matches(live, mine, merged)
+        ]
+        if isinstance(merged, list):
+            return values
+        # a number that JSON turns into text stays the number that it is
+        names = _names(live, mine)
+        content = {
+            names.get(key, key): value
+            for key, value in zip(merged, values, strict=True)
+        }
+        return of_kind(merged, content)
+
+    def _value(self, live: Any, mine: Any, merged: Any) -> Any:
+        if mine is not _MISSING and same(mine, merged):
+            return live
+        if _alike(live, mine, merged):
+            if id(live) in self._wanted:
+                return live
+            # it holds what stays of the application's
+            value = self._content(live, mine, merged)
+            self._containers.add(value)
+        else:
+            value = clone(merged)
+            self._containers.note(value)
+        return value
+
+
+def _references(made: dict[int, Any], root: Any) -> Iterator[tuple[int, int]]:
+    for key, part in made.items():
+        if part is not root:
+            yield key, sys.getrefcount(part)
+
+
+# how many references our own registry and the looking itself make
+((_, _HELD_BY_US),) = _references({0: []}, None)
+
+
+def parts(value: Any) -> Iterator[Any]:
+    """Iterate over a value and all in it, but scalars; each object once."""
+    seen = {id(value)}
+    pending = [] if type(value) in _SCALARS else [value]
+    while pending:
+        part = pending.pop()
+        yield part
+        below = children(part)
+        # most hold nothing but scalars, which is seen without a loop here
+        if _SCALARS.issuperset(map(type, below)):
+            continue
+        for child in below:
+            if type(child) not in _SCALARS and id(child) not in seen:
+                seen.add(id(child))
+                pending.append(child)
+
+
+def children(part: Any) -> Collection[Any]:
+    """Return what is in a dict, list or tuple; nothing else has any."""
+    if isinstance(part, dict):
+        return part.values()
+    return part if isinstance(part, (list, tuple)) else ()
+
+
+def _alike(live: Any, mine: Any, merged: Any) -> bool:
+    """Tell whether all are dicts, or all lists, of which the first are one."""
+    if isinstance(live, dict):
+        return isinstance(mine, dict) and isinstance(merged, dict)
+    return (
+        isinstance(live, (list, tuple))
+        and isinstance(mine, list)
+        and isinstance(merged, list)
+        and len(live) == len(mine)
+    )
+
+
+def _names(live: Any, mine: Any) -> dict[Any, Any]:
+    """Return the key in the data for each key of what is stored of it."""
+    names = {}
+    for key in live:
+        name = key
+        if key not in mine:
+            # as JSON names it; the later of two with one name counts there
+            name = json.loads(json.dumps({key: None}, skipkeys=True))
+            (name,) = name or [key]
+        names[name] = key
+    return names
+
+
+def _matches(
+    live: Any, mine: Any, merged: Any
+) -> Iterator[tuple[Any, Any, Any]]:
+    """Iterate over the items of a merge, and what stands for each so far."""
+    if isinstance(merged, dict):
+        names = _names(live, mine)
+        for key, value in merged.items():
+            if key in names and key in mine:
+                yield live[names[key]], mine[key], value
+            else:
+                yield _MISSING, _MISSING, value
+        return
+    # an item of a list is what it is by its content, not by its place: the
+    # other request may have put one of its own in front
+    free: dict[Any, deque[tuple[Any, Any]]] = {}
+    for pair in zip(live, mine, strict=True):
+        free.setdefault(fingerprint(pair[1]), deque()).append(pair)
+    free.pop(None, None)
+    for value in merged:
+        found = free.get(fingerprint(value))
+        yield *(found.popleft() if found else (_MISSING, _MISSING)), value

@@ -1,0 +1,115 @@
+"""Begins, ends and takes back the id of a session."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from ..errors import SessionError, StoreUnavailable
+from .draft import Draft
+from .kit import SessionKit
+from .loop import MERGE_ATTEMPTS, SaveLoop
+from .standing import Change, Standing, Status
+
+log = logging.getLogger(__name__)
+
+
+class Ids:
+    """
+    What happens to the id of a session besides its renewal by a save.
+
+    :param listener: is told ``created()``.
+    :param presented: the id that the browser's cookie has.
+    """
+
+    __slots__ = ('_draft', '_kit', '_listener', '_loop', '_presented')
+
+    def __init__(
+        self,
+        kit: SessionKit,
+        draft: Draft,
+        loop: SaveLoop,
+        listener: Any,
+        presented: str | None,
+    ) -> None:
+        self._kit = kit
+        self._draft = draft
+        self._loop = loop
+        self._listener = listener
+        self._presented = presented
+
+    def end(self) -> None:
+        """Delete what was invalidated."""
+        for session_id in self._loop.at.ending:
+            self._kit.store.delete(session_id)
+            self._loop.at = self._loop.at._replace(
+                ending=self._loop.at.ending[1:]
+            )
+            self._loop.ended = True
+
+    def create(self) -> None:
+        """Store a new session, in the place of those that end."""
+        kit, draft, at = self._kit, self._draft, self._loop.at
+        change = at.doubt or Change(
+            draft.payload(), draft.userid, kit.make_session_id()
+        )
+        try:
+            revision = kit.store.create(
+                change.new_id,
+                change.payload,
+                self._loop.timeout(),
+                change.userid,
+                at.ending,
+            )
+        except StoreUnavailable as exc:
+            if exc.outcome_unknown:
+                self._loop.at = at._replace(doubt=change)
+            raise
+        self._loop.at = Standing(
+            Status.LIVE, change.new_id, revision, self._loop.at.created
+        )
+        draft.saved(change.payload)  # type: ignore[arg-type]
+        self._loop.refreshed = True
+        self._listener.created()
+        if at.doubt is not None:
+            # the session may have changed since the first attempt
+            draft.write()
+            self._loop.store(final=True)
+
+    def take_back(self, at: Standing) -> None:
+        """
+        Give the session the id back that the browser's cookie has.
+
+        :param at: what is known of the record; a new one is deleted.
+        """
+        old = self._presented
+        if not at.stored or at.session_id is None or at.session_id == old:
+            return
+        handle, store = self._kit.handle, self._kit.store
+        try:
+            if old and handle(old) == handle(at.session_id):
+                self._rename(at.session_id, old)
+            else:
+                store.delete(at.session_id)
+        except SessionError as exc:
+            log.warning(
+                'a session got a new id, and no response told the browser: %s',
+                exc,
+            )
+
+    def _rename(self, session_id: str, old: str) -> None:
+        store = self._kit.store
+        for _ in range(MERGE_ATTEMPTS):
+            record = store.load(session_id)
+            # others may have saved it since, under its new id
+            if (
+                record is None
+                or store.save(
+                    session_id,
+                    None,
+                    record.revision,
+                    self._loop.timeout(),
+                    new_session_id=old,
+                ).revision
+            ):
+                return

@@ -1,0 +1,317 @@
+"""Stores what changed so that no change is lost or applied twice."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ..errors import StoreUnavailable
+from .draft import Draft
+from .kit import SessionKit
+from .standing import Change, Standing, Status
+
+log = logging.getLogger(__name__)
+
+#: How often a save merges before it locks the row.
+MERGE_ATTEMPTS = 5
+
+
+class SaveLoop:
+    """
+    Compares and swaps, merges, and tries again.
+
+    :param listener: is told ``merged()`` and ``lost()``.
+
+    :ivar at: what is known of the record.
+    :ivar before_block: a mark of the draft before a block of which nobody
+        told whether it is stored.
+    :ivar busy: whether a save is under way, which tells its listener.
+    :ivar refreshed: whether the record lives longer than when it was loaded.
+    :ivar ended: whether a record was deleted at the application's wish.
+    """
+
+    __slots__ = (
+        '_draft',
+        '_kit',
+        '_listener',
+        '_waited',
+        'at',
+        'before_block',
+        'busy',
+        'ended',
+        'refreshed',
+    )
+
+    def __init__(self, kit: SessionKit, draft: Draft, listener: Any) -> None:
+        self._kit = kit
+        self._draft = draft
+        self._listener = listener
+        self.at = Standing(Status.UNREAD)
+        self.busy = self.refreshed = self.ended = False
+        # how the draft was before a block that may not be stored
+        self.before_block: Any = None
+        # seconds, for a server that lags
+        self._waited = 0.0
+
+    def timeout(self) -> int:
+        """Return the idle time-out that holds for this session."""
+        return self._draft.idle_timeout or self._kit.idle_timeout
+
+    def store(self, final: bool) -> None:
+        """Save what changed; without changes touch if that is due."""
+        self.settle()
+        if not self.at.stored:
+            return
+        change = self.next_change(final)
+        if change is not None:
+            self.update(change, final)
+        elif self.at.touch_due:
+            self._touch()
+
+    def settle(self) -> None:
+        """Find out what became of an earlier save, or do it now."""
+        doubt = self.at.doubt
+        if doubt is None:
+            return
+        if doubt.alone:
+            self._settle_block(doubt)
+        else:
+            final = doubt.delete or doubt.new_id is not None
+            self.update(doubt, final)
+        self._draft.write()
+
+    def _settle_block(self, change: Change) -> None:
+        """Find out whether a block was stored that has failed."""
+        record = self._kit.store.load(self.at.session_id)
+        while record is not None and record.precedes(self.at.revision):
+            self._pause()
+            record = self._kit.store.load(self.at.session_id)
+        if record is None or not record.alive:
+            self.lose()
+            return
+        written = record.includes(change.attempted or 0)
+        if written is None:
+            self.at = self.at._replace(status=Status.CLOSED, doubt=None)
+            raise StoreUnavailable(
+                'So many others have saved the session since the answer to a '
+                'locked block was lost that nobody can tell whether it was '
+                'stored',
+                'Look for what keeps breaking the connections to the server.',
+                outcome_unknown=True,
+            )
+        if written:
+            self.note_saved(change, change.attempted or 0)
+        elif change.payload is not None:
+            # whoever ran it was told of the error: it is not done any more
+            self._draft.forget(change.payload, self.before_block)
+        self.at = self.at._replace(doubt=None)
+
+    def next_change(self, final: bool) -> Change | None:
+        """Return what is to be sent, ``None`` if that is nothing."""
+        at, draft = self.at, self._draft
+        payload = draft.changed_payload()
+        if final and not draft.data and (payload is not None or at.emptied):
+            return Change(payload, delete=True)
+        renewing = final and at.status is Status.RENEWING
+        if payload is None and not renewing:
+            return None
+        new_id = None
+        if renewing:
+            new_id = self._kit.renew_session_id(at.session_id or '')
+        return Change(payload, draft.userid, new_id)
+
+    def update(self, change: Change, final: bool) -> None:
+        """Save a change, and what merging makes of it."""
+        self.busy = True
+        try:
+            for attempt in range(MERGE_ATTEMPTS):
+                done, stored = self.swap(change)
+                if done:
+                    return
+                if stored is not None and not stored.follows(self.at.revision):
+                    self._wait_for_news()
+                    continue
+                if attempt and stored is not None:
+                    # several at once are after this record
+                    time.sleep(random.uniform(0, 0.001 * 2**attempt))
+                    stored = self._kit.store.load(self.at.session_id)
+                    if stored and stored.precedes(self.at.revision):
+                        self._wait_for_news()
+                        continue
+                self.take(stored)
+                following = self.at.stored and self.next_change(final)
+                if not following:
+                    return
+                change = following
+            if self.at.doubt is not None:
+                raise self._lagging()
+            log.warning(
+                'others saved a session each of %d times that this request '
+                'tried to; now its row is locked',
+                MERGE_ATTEMPTS,
+            )
+            self._update_locked(final)
+        finally:
+            self.busy = False
+
+    def _update_locked(self, final: bool) -> None:
+        change = None
+        try:
+            with self.lock_row() as row:
+                self.take(row.record)
+                if self.at.stored:
+                    change = self.next_change(final)
+                    if change is not None and not self.write(row, change):
+                        change = None
+                        self.lose()
+        except StoreUnavailable as exc:
+            if change is not None and exc.outcome_unknown:
+                self.at = self.at._replace(
+                    doubt=change._replace(attempted=row.revision)
+                )
+            raise
+        if change is not None:
+            self.note_saved(change, row.revision)
+
+    def swap(
+        self, change: Change, at: Standing | None = None
+    ) -> tuple[bool, Any]:
+        """Save or delete; return whether it is done, and who prevented it."""
+        store, at = self._kit.store, at or self.at
+        try:
+            if change.delete:
+                deletion = store.delete(at.session_id, at.revision)
+                # an earlier attempt whose answer was lost may have done it
+                done = deletion.done or (
+                    change.attempted is not None and deletion.stored is None
+                )
+                if done:
+                    self.note_saved(change, 0)
+                return done, deletion.stored
+            outcome = store.save(
+                at.session_id,
+                change.payload,
+                at.revision,
+                self.timeout(),
+                change.userid,
+                change.new_id,
+                change.attempted,
+            )
+        except StoreUnavailable as exc:
+            if exc.outcome_unknown:
+                attempted = 0 if change.delete else exc.attempted
+                self.at = self.at._replace(
+                    doubt=change._replace(attempted=attempted)
+                )
+            raise
+        if outcome.revision is None:
+            return False, outcome.stored
+        self.at = at
+        self.note_saved(change, outcome.revision)
+        return True, None
+
+    def resolve(self, change: Change, at: Standing) -> tuple[bool, Any]:
+        """
+        Find out whether a change was saved whose answer was lost.
+
+        :param at: what was known when it was sent.
+        :returns: as :meth:`swap`, which does it if it was not.
+        """
+        while True:
+            done, stored = self.swap(change, at)
+            if done or stored is None or stored.follows(at.revision):
+                return done, stored
+            self._wait_for_news()
+
+    def write(self, row: Any, change: Change) -> bool:
+        """Save or delete a row that is locked; ``False`` if it is gone."""
+        if change.delete:
+            return bool(row.delete())
+        return bool(
+            row.save(
+                change.payload, self.timeout(), change.userid, change.new_id
+            )
+        )
+
+    def _touch(self) -> None:
+        if self._kit.store.touch(self.at.session_id, self.timeout()):
+            self.at = self.at._replace(touch_due=False)
+            self.refreshed = True
+        else:
+            self.lose()
+
+    @contextmanager
+    def lock_row(self) -> Iterator[Any]:
+        """Lock the row as soon as the server does not lag."""
+        while True:
+            with self._kit.store.locked(self.at.session_id) as row:
+                record = row.record
+                if record is None or not record.precedes(self.at.revision):
+                    yield row
+                    return
+            self._pause()
+
+    def _wait_for_news(self) -> None:
+        """Wait until the server shows what it had shown before, or later."""
+        while True:
+            self._pause()
+            record = self._kit.store.load(self.at.session_id)
+            if record is None or not record.precedes(self.at.revision):
+                return
+
+    def _pause(self) -> None:
+        """Pause for a moment, or raise if the server has lagged for long."""
+        if self._waited >= self._kit.lock_timeout:
+            raise self._lagging()
+        pause = min(0.01 + self._waited, 0.25) * random.uniform(0.5, 1.5)
+        self._waited += pause
+        time.sleep(pause)
+
+    def _lagging(self) -> StoreUnavailable:
+        return StoreUnavailable(
+            'The server shows an older state of the session than it had '
+            f'shown before, and for {self._kit.lock_timeout} seconds',
+            'It lags behind another one: see that the application uses one '
+            'server only, or that reads wait for what was written.',
+            outcome_unknown=self.at.doubt is not None,
+        )
+
+    def take(self, record: Any) -> None:
+        """Merge what is stored now into the data."""
+        if record is None or not record.alive:
+            self.lose()
+        elif record.revision != self.at.revision:
+            changed = self._draft.update(record.payload)
+            self.at = self.at._replace(revision=record.revision, doubt=None)
+            if changed:
+                self._listener.merged()
+
+    def lose(self) -> None:
+        """Note that the record is gone."""
+        self.at = self.at._replace(
+            status=Status.LOST, session_id=None, doubt=None
+        )
+        self._listener.lost()
+
+    def note_saved(self, change: Change, revision: int) -> None:
+        """Note that a change is stored, under a revision."""
+        at = self.at
+        self._waited = 0.0
+        if change.delete:
+            self.at = Standing(Status.ENDED, new=at.new)
+            if change.payload is not None:
+                self._draft.saved(change.payload)
+            self._draft.base = None
+            self.ended = True
+            return
+        if change.payload is not None:
+            self._draft.saved(change.payload)
+            at = at._replace(emptied=not self._draft.data)
+        if change.new_id is not None:
+            at = at._replace(status=Status.LIVE, session_id=change.new_id)
+        self.at = at._replace(revision=revision, touch_due=False, doubt=None)
+        self.refreshed = True
