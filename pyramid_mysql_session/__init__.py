@@ -27,7 +27,7 @@ from .events import (
     SessionsPurged,
 )
 from .interfaces import IMySQLSessionStore, ISerializer
-from .store.records import MySQLSessionStore
+from .store.store import MySQLSessionStore
 from .web.factory import MySQLSessionFactory, session_factory_from_settings
 
 __all__ = [

@@ -1,13 +1,13 @@
-"""Signs session ids for the cookie and finds them in Cookie headers."""
+"""Makes the session cookie, and reads it."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from webob.cookies import RequestCookies, SignedSerializer
+from webob.cookies import RequestCookies, SignedSerializer, make_cookie
 
 from ..store.keys import SESSION_ID_LENGTH
 
@@ -68,6 +68,9 @@ class Presented(NamedTuple):
     #: Whether there is a cookie that nobody signed.
     forged: bool = False
 
+    def __repr__(self) -> str:
+        return f'<Presented {"an id" if self.session_id else "no id"}>'
+
 
 class CookieReader:
     """
@@ -107,3 +110,64 @@ class _AsciiText:
 
     def loads(self, payload: bytes) -> str:
         return payload.decode('ascii')
+
+
+class CookiePolicy(NamedTuple):
+    """How the cookie looks, and when it is written."""
+
+    signer: CookieSigner
+    reader: CookieReader
+    name: str
+    path: str
+    domain: str | None
+    max_age: int | None
+    secure: bool | str  # 'auto' is as the request is
+    httponly: bool
+    samesite: str
+    set_on_exception: bool
+
+    def set_cookie(
+        self, value: str | None, max_age: int | None, scheme: str
+    ) -> str:
+        """
+        Return the Set-Cookie line of a response.
+
+        :param value: ``None`` deletes the cookie.
+        :param max_age: seconds; ``None`` is the end of the browser session.
+        :param scheme: of the request.
+        """
+        secure = self.secure
+        if secure == 'auto':
+            secure = scheme == 'https'
+        line: str = make_cookie(
+            self.name,
+            value,
+            max_age=max_age,
+            path=self.path,
+            domain=self.domain,
+            secure=secure,
+            httponly=self.httponly,
+            samesite=self.samesite,
+        )
+        return line
+
+
+def has_cookie(response: Any, name: str) -> bool:
+    """Tell whether a response sets a cookie of some name."""
+    return any(
+        text.startswith(f'{name}=')
+        for text in response.headers.getall('Set-Cookie')
+    )
+
+
+def vary_on_cookie(response: Any) -> None:
+    """Tell caches that the response depends on the cookie."""
+    # RFC 9110 section 12.5.5
+    headers = response.headerlist
+    for index, (name, text) in enumerate(headers):
+        if name.lower() == 'vary':
+            names = {each.strip().lower() for each in text.split(',')}
+            if names.isdisjoint(['*', 'cookie']):
+                headers[index] = name, f'{text}, Cookie'
+            return
+    headers.append(('Vary', 'Cookie'))

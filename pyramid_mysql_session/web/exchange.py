@@ -5,42 +5,35 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from contextlib import suppress
+from typing import Any
 
-from webob.cookies import make_cookie
 from webob.response import iter_close
 
 from .. import events
-from ..errors import SessionError
+from ..errors import SessionError, StoreUnavailable
+from ..session.kit import SessionKit
+from ..session.saving import Saving
 from ..session.session import MySQLSession
-from ..session.state import SessionKit
 from ..store.keys import label
-from .cookie import CookieReader, CookieSigner
-
-try:
-    from pyramid_retry import is_error_retryable
-except ImportError:  # pyramid_retry is the application's choice
-
-    def is_error_retryable(request: Any, exc: Any) -> bool:
-        return False
-
+from .cookie import CookiePolicy, has_cookie, vary_on_cookie
+from .responses import (
+    EXPECTED,
+    RESPONSE,
+    go_first,
+    is_thrown_away,
+    run_others,
+)
+from .subrequests import (
+    Forwarding,
+    News,
+    complete,
+    forwarded,
+    invoking,
+    retract,
+)
 
 log = logging.getLogger(__name__)
-
-
-class CookiePolicy(NamedTuple):
-    """How the cookie looks, and when it is written."""
-
-    signer: CookieSigner
-    reader: CookieReader
-    name: str
-    path: str
-    domain: str | None
-    max_age: int | None
-    secure: bool | str  # 'auto' is as the request is
-    httponly: bool
-    samesite: str
-    set_on_exception: bool
 
 
 class Exchange:
@@ -52,15 +45,17 @@ class Exchange:
     """
 
     __slots__ = (
+        '_cookie',
         '_cookie_id',
         '_deferred',
-        '_label',
+        '_known_error',
         '_on_use',
         '_policy',
         '_registry',
         '_reissue',
         '_request',
         '_response',
+        '_saving',
         '_session',
     )
 
@@ -74,14 +69,26 @@ class Exchange:
         self._policy = policy
         self._request = request
         self._registry = request.registry
-        self._response: Any = None
         self._deferred = False
         self._on_use = on_use
+        # the Set-Cookie line of the response
+        self._cookie: str | None = None
+        self._known_error: Any = None
         self._cookie_id, self._reissue, forged = policy.reader.read(
             request.environ.get('HTTP_COOKIE', '')
         )
-        self._session: Any = MySQLSession(kit, self, self._cookie_id, forged)
-        request.add_response_callback(self._respond)
+        self._saving = Saving(kit, self, self._cookie_id, forged)
+        self._session: Any = MySQLSession(self._saving)
+        self._response = vars(request).get(RESPONSE, EXPECTED)
+        if self._response is None:
+            # it is on its way, and nobody calls us any more
+            self._saving.late = True
+            return
+        if self._response is EXPECTED:
+            request.add_response_callback(self._respond)
+        else:
+            self._known_error = sys.exc_info()[1]
+            self._judge(request)
         request.add_finished_callback(self._finish)
 
     @property
@@ -121,108 +128,168 @@ class Exchange:
             request.add_response_callback(self._respond)
             return
         self._response = response
-        exception = getattr(request, 'exception', None)
-        if exception is not None and (
-            not self._policy.set_on_exception
-            # pyramid_retry throws this response away
-            or is_error_retryable(request, exception)
+        self._known_error = sys.exc_info()[1]
+        go_first(request, self._finish)
+        self._judge(request)
+        self._conclude()
+
+    def _judge(self, request: Any) -> None:
+        """Let what the request came to decide what is saved."""
+        if is_thrown_away(request):
+            self._saving.discard()
+        elif not self._policy.set_on_exception and (
+            getattr(request, 'exception', None) is not None
         ):
-            self._session.abandon()
-        self._save()
+            self._saving.abandon()
 
     def _finish(self, request: Any) -> None:
-        session = self._session
-        if self._response is not None:
-            # a later callback or a subscriber may have changed the session
-            if self._deferred or self._registry.has_listeners:
-                self._save()
-            if isinstance(self._response.app_iter, (list, tuple)):
-                # no streamed body will come back to the session
-                session.let_go()
-        elif sys.exc_info()[0] is not None:
-            # nobody handled the exception, there is no response
-            session.abandon()
-        session.finish()
+        try:
+            # they may change the session, too, or fail
+            run_others(request)
+            if self._response is EXPECTED:
+                # the session was first used by a subscriber of NewResponse
+                self._response = vars(request).get(RESPONSE, EXPECTED)
+                self._judge(request)
+            if sys.exc_info()[1] not in (None, self._known_error):
+                # nobody handled the exception, no response is sent
+                self._undo()
+                outer = invoking(request)
+                if outer is not None and self._saving.used:
+                    # but its response may tell what was read
+                    Forwarding.of(outer)
+            elif self._response is not EXPECTED:
+                if not self._saving.concluded:
+                    self._conclude()
+                self._complete()
+        except BaseException:
+            self._undo()
+            raise
+        finally:
+            self._leave(request)
+
+    def _undo(self) -> None:
+        """Take it that no response is sent."""
+        self._saving.retract()
+        retract(self._request)
+
+    def _complete(self) -> None:
+        """Add the cookie that somebody has removed from the response."""
+        response = self._response
+        if self._cookie is not None and not has_cookie(
+            response, self._policy.name
+        ):
+            self._add_cookie(response)
+
+    def _leave(self, request: Any) -> None:
+        """Let go of the request, which is answered."""
+        saving = self._saving
+        saving.late = True
+        # what nobody holds now nobody can change unseen
+        saving.draft.let_go()
         # the store was asked for it, or has it now
-        if session.used and (self._cookie_id or session.session_id):
+        if saving.used and (self._cookie_id or saving.session_id):
             self._on_use(request)
         # request, session and this hold one another: let no cycle stay
-        self._request = self._response = self._session = None
+        response, self._response = self._response, None
+        self._request = self._session = None
+        if response is EXPECTED:
+            # there is no response that could tell of a new id
+            saving.save()
 
-    def _save(self) -> None:
+    def _conclude(self) -> None:
         try:
-            self._session.save()
-        except SessionError:
-            self._session.abandon()
-            self._show_error()
-        else:
-            self._write(self._response)
+            self._saving.conclude()
+        except SessionError as exc:
+            self._saving.abandon()
+            self._show_error(exc)
+            if not isinstance(exc, StoreUnavailable):
+                # a log-out counts though what followed it cannot be stored
+                with suppress(SessionError):
+                    self._saving.conclude()
+        self._write(self._response)
 
-    def _show_error(self) -> None:
+    def _show_error(self, exc: SessionError) -> None:
         """
         Let an exception view answer, or raise the exception again.
 
         Pyramid's router no longer does that for an error in a callback.
         """
         response = self._response
-        rendered = self._request.invoke_exception_view(reraise=True)
+        try:
+            rendered = self._request.invoke_exception_view(reraise=True)
+        except SessionError:
+            if self._cookie is None:
+                raise
+            # without this response the browser would not learn the new id
+            log.error(
+                'a change that came after the session had been saved is '
+                'lost: %s',
+                exc,
+            )
+            return
         iter_close(response.app_iter)
         response.status = rendered.status
         response.headerlist = rendered.headerlist
         response.app_iter = rendered.app_iter
+        self._complete()
+        complete(self._request, response)
 
     def _write(self, response: Any) -> None:
-        session, policy = self._session, self._policy
-        if not session.used:
+        saving, policy = self._saving, self._policy
+        if not saving.used:
             return
-        session_id = session.session_id
-        max_age = session.own_idle_timeout or policy.max_age
+        session_id = saving.session_id
+        max_age = saving.draft.idle_timeout or policy.max_age
+        persists = not saving.closed and (
+            saving.draft.remembered or (max_age and saving.refreshed)
+        )
+        # a subrequest may have set another one meanwhile
+        other = forwarded(self._request, policy.name)
         if session_id is None:
-            if session.ended and self._cookie_id is not None:
+            if saving.ended and (self._cookie_id or self._cookie):
                 self._set_cookie(response, None, None)
-        elif (
-            session_id != self._cookie_id
-            or self._reissue
-            or session.remembered
-            or (max_age and session.refreshed)
-        ):
-            value = policy.signer.sign(session_id)
-            self._set_cookie(response, value, max_age)
-        _vary_on_cookie(response)
+                if other is not None and other.session_id is not None:
+                    # the browser will not learn of it
+                    other.retract()
+        else:
+            stale = other is not None and other.session_id != session_id
+            if session_id != self._cookie_id or (
+                (self._reissue or persists) and not stale
+            ):
+                value = policy.signer.sign(session_id)
+                self._set_cookie(response, value, max_age)
+                if other is not None and not other.is_of(saving):
+                    # the browser will not learn of it
+                    other.retract()
+        vary_on_cookie(response)
+        outer = invoking(self._request)
+        if outer is not None:
+            self._tell(outer)
+
+    def _tell(self, outer: Any) -> None:
+        """Let the request that invoked this one pass on what it says."""
+        forwarding, saving = Forwarding.of(outer), self._saving
+        if self._cookie is not None:
+            session_id = saving.session_id
+            value = session_id and self._policy.signer.sign(session_id)
+            forwarding.add(
+                News(saving, self._policy.name, value, self._add_cookie)
+            )
 
     def _set_cookie(
         self, response: Any, value: str | None, max_age: int | None
     ) -> None:
-        policy = self._policy
-        secure = policy.secure
-        if secure == 'auto':
-            secure = self._request.scheme == 'https'
-        cookie = make_cookie(
-            policy.name,
-            value,
-            max_age=max_age,
-            path=policy.path,
-            domain=policy.domain,
-            secure=secure,
-            httponly=policy.httponly,
-            samesite=policy.samesite,
+        self._cookie = self._policy.set_cookie(
+            value, max_age, self._request.scheme
         )
-        prefix = f'{policy.name}='
+        self._add_cookie(response)
+
+    def _add_cookie(self, response: Any) -> None:
+        prefix = f'{self._policy.name}='
         response.headerlist = [
             (name, text)
             for name, text in response.headerlist
             if name.lower() != 'set-cookie' or not text.startswith(prefix)
-        ] + [('Set-Cookie', cookie)]
+        ] + [('Set-Cookie', self._cookie)]
         if 'Cache-Control' not in response.headers:
             response.headers['Cache-Control'] = 'no-store'
-
-
-def _vary_on_cookie(response: Any) -> None:
-    # RFC 9110 section 12.5.5
-    headers = response.headerlist
-    for index, (name, text) in enumerate(headers):
-        if name.lower() == 'vary':
-            if '*' not in text and 'cookie' not in text.lower():
-                headers[index] = name, f'{text}, Cookie'
-            return
-    headers.append(('Vary', 'Cookie'))

@@ -5,22 +5,24 @@ from __future__ import annotations
 import logging
 import weakref
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from pyramid.interfaces import ISessionFactory
 from zope.interface import implementer
 
 from ..events import SessionsPurged
+from ..session.kit import SessionKit
 from ..session.serializers import JSONSerializer
 from ..session.session import MySQLSession
-from ..session.state import SessionKit
 from ..settings import table as settings_module
-from ..store.keys import make_session_id
+from ..store.keys import handle, make_session_id, renew_session_id
 from ..store.opening import open_store
 from ..store.reaper import Reaper
-from ..store.records import MySQLSessionStore
-from .cookie import CookieReader, CookieSigner
-from .exchange import CookiePolicy, Exchange
+from ..store.store import MySQLSessionStore
+from .cookie import CookiePolicy, CookieReader, CookieSigner
+from .exchange import Exchange
+from .responses import follow
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +73,8 @@ class MySQLSessionFactory:
         self.store.close()
 
     def serve(self, registry: Any) -> None:
-        """Let the subscribers of an application know of purges."""
+        """Follow an application's responses, and tell it of purges."""
+        follow(registry)
         self._subscribers.registry = weakref.ref(registry)
 
     def _on_use(self, request: Any) -> None:
@@ -142,10 +145,13 @@ def session_factory_from_settings(
             store,
             serializer,
             make_session_id,
+            renew_session_id,
+            partial(handle, shard_bytes=parsed.shard_bytes),
             parsed.idle_timeout,
             parsed.absolute_timeout,
             parsed.touch_interval,
             parsed.userid_key,
+            parsed.lock_timeout,
         ),
         subscribers,
         Reaper(store, parsed.purge_interval) if parsed.purge_expired else None,

@@ -19,8 +19,8 @@ from pyramid_mysql_session import (
     SessionError,
     SessionLost,
     SessionMerged,
-    revisions,
 )
+from pyramid_mysql_session.store import revisions
 
 # settings that are arguments of the driver, too
 WHERE = ('unix_socket', 'host', 'port', 'ssl_mode')

@@ -143,20 +143,21 @@ class TestReadModifyWrite:
                 request.session['count'] = 1
                 with request.session.locked():
                     request.session['count'] += 1
-            # the end of the block has saved
+            # the id, and so the row, begins with the response
             return rows()
 
         with statements() as log:
-            assert app.browser().run(view).json == 2
+            assert app.browser().run(view).json == 1
 
         assert [statement.split()[0] for statement in log] == ['INSERT']
 
-    def test_row_of_this_request_can_be_locked(self, app, rows):
+    def test_session_of_this_request_may_be_saved_and_locked(self, app, rows):
         browser = app.browser()
 
         def view(request):
             request.session['count'] = 1
             request.session.save()
+            assert request.session.session_id is None
             increment(request)
 
         browser.run(view)
@@ -177,10 +178,12 @@ class TestError:
                 session.remember(60)
                 raise AppError
             assert session['list'] is items
-            return [dict(session), session.own_idle_timeout]
+            return dict(session)
 
         expected = {'count': 0, 'list': [1], 'before': [1]}
-        assert app.run(view).json == [expected, None]
+        response = app.run(view)
+        assert response.json == expected
+        assert 'Set-Cookie' not in response.headers
         assert app.run(read).json == expected
 
     @pytest.mark.parametrize('method', ['invalidate', 'renew_id', 'clear'])
@@ -301,15 +304,17 @@ class TestLockTimeout:
         assert app.run(read).json == {'before': 1, 'count': 1, 'list': [1]}
 
 
-class TestRenewalInside:
-    def test_invalidate_ends_the_session(self, app, rows):
+class TestIdsInside:
+    """What becomes of the id is settled with the response."""
+
+    def test_invalidate_ends_the_session_with_the_response(self, app, rows):
         def view(request):
             with request.session.locked():
                 request.session.invalidate()
-            assert rows() == 0
+            return rows()
 
-        app.run(view)
-
+        assert app.run(view).json == 1
+        assert rows() == 0
         assert app.cookies == {}
 
     def test_what_follows_invalidate_goes_into_a_new_session(self, app, rows):
@@ -324,25 +329,31 @@ class TestRenewalInside:
         assert rows() == 1
         assert app.run(read).json == {'new': 1, 'newer': 2}
 
-    def test_renew_id_takes_place_with_the_block(self, app, other, rows):
+    def test_renew_id_takes_place_with_the_response(self, app, other, rows):
+        cookie = app.cookies['session']
+
         def view(request):
             with request.session.locked():
                 request.session.renew_id()
                 request.session['count'] += 1
             return other.run(read).json
 
-        assert app.run(view).json == {}
+        assert app.run(view).json == {'count': 1, 'list': [1]}
         assert rows() == 1
+        assert app.cookies['session'] != cookie
         assert app.run(read).json == {'count': 1, 'list': [1]}
+        assert other.run(read).json == {}
 
-    def test_clear_deletes_the_row(self, app, rows):
+    def test_clear_is_seen_at_once_and_the_row_goes_with_the_response(
+        self, app, other, rows
+    ):
         def view(request):
             with request.session.locked():
                 request.session.clear()
-            assert rows() == 0
+            return [rows(), other.run(read).json]
 
-        app.run(view)
-
+        assert app.run(view).json == [1, {}]
+        assert rows() == 0
         assert app.cookies == {}
 
 

@@ -63,9 +63,9 @@ def test_life_cycle_is_logged_at_debug(make_app, logged):
     app.set_cookie('session', 'forged')
     app.run(read)
     assert logged() == [
-        ('driver', 'DEBUG', 'connected to MySQL'),
-        ('reaper', 'DEBUG', 'purging about every 300 seconds'),
-        ('exchange', 'DEBUG', 'session cookie rejected: signature'),
+        ('connection.driver', 'DEBUG', 'connected to MySQL'),
+        ('store.reaper', 'DEBUG', 'purging about every 300 seconds'),
+        ('web.exchange', 'DEBUG', 'session cookie rejected: signature'),
     ]
 
 
@@ -75,7 +75,7 @@ def test_purge_is_logged_at_info(app, database, logged):
     logged()
     app.store.purge()
     ((name, level, text),) = logged()
-    assert (name, level) == ('purging', 'INFO')
+    assert (name, level) == ('store.purging', 'INFO')
     assert re.fullmatch(r'purged 3 sessions in \d\.\d{3} s', text)
 
 
@@ -93,11 +93,11 @@ def test_reconnect_is_logged_at_info(app, database, logged):
     app.run(read)
     again, connected, made = logged()
     # MariaDB tells why it ended the connection
-    assert again[:2] == ('pool', 'DEBUG')
+    assert again[:2] == ('connection.pool', 'DEBUG')
     assert re.fullmatch(r'trying again after MySQL error \d{4}', again[2])
-    assert connected == ('driver', 'DEBUG', 'connected to MySQL')
+    assert connected == ('connection.driver', 'DEBUG', 'connected to MySQL')
     assert made == (
-        *('pool', 'INFO'),
+        *('connection.pool', 'INFO'),
         'lost the connection to MySQL and made another',
     )
 
@@ -107,7 +107,7 @@ def test_lost_session_is_logged_as_a_warning_once(app, logged):
     logged()
     lose(app)
     ((name, level, text),) = logged()
-    assert (name, level) == ('exchange', 'WARNING')
+    assert (name, level) == ('web.exchange', 'WARNING')
     assert re.fullmatch(
         r'session [0-9a-f]{8} was deleted, renewed or expired while a '
         r'request used it; the changes of that request are dropped',
@@ -121,7 +121,7 @@ def test_missing_index_is_logged_as_a_warning(app, database, logged):
     logged()
     warnings = app.store.check_table()
     assert logged() == [
-        ('maintenance', 'WARNING', warning) for warning in warnings
+        ('store.access', 'WARNING', warning) for warning in warnings
     ]
     assert 'ADD KEY (`expires`)' in warnings[0]
 

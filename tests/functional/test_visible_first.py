@@ -26,7 +26,7 @@ def warnings(caplog):
     return [
         record.getMessage()
         for record in caplog.records
-        if record.name == 'pyramid_mysql_session.session.state'
+        if record.name == 'pyramid_mysql_session.session.watching'
     ]
 
 

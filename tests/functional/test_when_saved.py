@@ -8,6 +8,7 @@ from pyramid.events import NewResponse
 from pyramid.httpexceptions import HTTPFound
 from pyramid.request import Request
 from pyramid.response import Response
+from pyramid_retry import RetryableException
 
 from pyramid_mysql_session import (
     PayloadNotSerializable,
@@ -121,14 +122,19 @@ class TestCallbacks:
         assert app.store.count() == 1
         assert app.run(read).json == {'key': 1, 'late': 1}
 
-    def test_subscriber_that_does_not_save_is_warned(self, make_app, caplog):
+    @pytest.mark.parametrize('known', [True, False])
+    def test_session_that_a_subscriber_uses_first_is_saved(
+        self, make_app, known
+    ):
         app = make_app(configure=on_new_response(write('late')))
+        if known:
+            app.run(write())
 
-        app.run(lambda request: None)
-        gc.collect()
+        response = app.run(lambda request: None)
 
-        assert 'a session was changed after it had been saved' in caplog.text
-        assert app.store.count() == 0
+        assert response.headers['Vary'] == 'Cookie'
+        assert app.run(read).json['late'] == 1
+        assert app.store.count() == 1
 
     def test_error_in_a_callback_saves_nothing(self, app):
         app.run(write())
@@ -363,3 +369,73 @@ def test_object_from_the_view_that_a_subscriber_changes_is_saved(make_app):
     assert app.run(lambda request: dict(request.session)).json == {
         'list': ['late', 'late']
     }
+
+
+class TestFirstUsedLate:
+    """By a subscriber of NewResponse."""
+
+    def test_thrown_away_attempt_leaves_no_row(self, make_app, rows):
+        def configure(config):
+            config.add_settings({'retry.attempts': 2})
+            config.include('pyramid_retry')
+            config.add_exception_view(show_error, context=RetryableException)
+            on_new_response(write('late'))(config)
+
+        app = make_app(configure=configure)
+        attempts = []
+
+        def view(request):
+            attempts.append(request)
+            if len(attempts) == 1:
+                raise RetryableException
+
+        app.run(view)
+
+        assert rows() == 1
+        assert app.run(read).json == {'late': 1}
+
+    def test_set_on_exception_counts(self, make_app, rows):
+        def configure(config):
+            exception_view(show_error, AppError)(config)
+            on_new_response(write('late'))(config)
+
+        app = make_app(configure=configure, set_on_exception=False)
+        app.store.create_table()
+
+        response = app.run(write_and_fail, status=500)
+
+        assert 'Set-Cookie' not in response.headers
+        assert rows() == 0
+
+    def test_session_that_is_emptied_takes_its_cookie_along(
+        self, make_app, rows
+    ):
+        app = make_app(
+            configure=on_new_response(lambda request: request.session.clear())
+        )
+
+        app.run(write())
+
+        assert rows() == 0
+        assert app.cookies == {}
+
+
+@pytest.mark.parametrize(
+    ('vary', 'expected'),
+    [
+        (None, 'Cookie'),
+        ('Accept', 'Accept, Cookie'),
+        ('X-Cookie-Consent', 'X-Cookie-Consent, Cookie'),
+        ('Cookie2', 'Cookie2, Cookie'),
+        ('Accept, cookie', 'Accept, cookie'),
+        ('*', '*'),
+    ],
+)
+def test_response_varies_on_the_cookie(app, vary, expected):
+    def view(request):
+        response = Response(repr(dict(request.session)))
+        if vary:
+            response.headers['Vary'] = vary
+        return response
+
+    assert app.run(view).headers.getall('Vary') == [expected]

@@ -11,7 +11,7 @@ from pyramid_mysql_session import (
 )
 from pyramid_mysql_session.session.serializers import JSONSerializer
 from pyramid_mysql_session.session.session import MySQLSession
-from pyramid_mysql_session.store.records import MySQLSessionStore
+from pyramid_mysql_session.store.store import MySQLSessionStore
 
 
 @pytest.mark.parametrize(

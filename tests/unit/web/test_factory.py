@@ -16,7 +16,13 @@ import pyramid_mysql_session
 from pyramid_mysql_session import get_store
 from pyramid_mysql_session.connection import opening
 from pyramid_mysql_session.events import SessionsPurged
+from pyramid_mysql_session.session.kit import SessionKit
 from pyramid_mysql_session.session.session import MySQLSession
+from pyramid_mysql_session.store.keys import (
+    make_session_id,
+    renew_session_id,
+    stored_key,
+)
 from pyramid_mysql_session.web.factory import MySQLSessionFactory, Subscribers
 from tests.unit.web.visitor import POLICY, write
 
@@ -176,7 +182,7 @@ class TestSettings:
         }
 
     def test_secrets_sign_and_verify(self, make_factory):
-        session_id = '0' * 51
+        session_id = '0' * 52
         old, new = (
             make_factory(secret=secret)._policy.signer
             for secret in (SECRET, f'new{SECRET} {SECRET}')
@@ -202,12 +208,33 @@ class TestSettings:
             absolute_timeout=600,
             touch_interval=7,
             userid_key='who',
+            lock_timeout=6,
         )
 
         kit = factory._kit
-        assert kit.store is factory.store
-        assert kit[1:2] + kit[3:] == (pickle, 60, 600, 7, 'who')
-        assert len(kit.make_session_id()) == 51
+        assert kit._replace(handle=None) == SessionKit(
+            store=factory.store,
+            serializer=pickle,
+            make_session_id=make_session_id,
+            renew_session_id=renew_session_id,
+            handle=None,
+            idle_timeout=60,
+            absolute_timeout=600,
+            touch_interval=7,
+            userid_key='who',
+            lock_timeout=6,
+        )
+
+    @pytest.mark.parametrize('shard_bytes', [0, 1, 2])
+    def test_sessions_and_store_make_the_same_keys(
+        self, make_factory, shard_bytes
+    ):
+        factory = make_factory(shard_bytes=shard_bytes)
+        session_id = factory._kit.make_session_id()
+        key = stored_key(session_id, shard_bytes)
+
+        assert factory._kit.handle(session_id) == key[:16].hex()
+        assert key.hex() in factory.store._records._write.select(session_id)
 
 
 class TestRequests:

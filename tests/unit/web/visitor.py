@@ -7,8 +7,12 @@ from pyramid.request import Request
 from pyramid.response import Response
 
 from pyramid_mysql_session import events
-from pyramid_mysql_session.web.cookie import CookieReader, CookieSigner
-from pyramid_mysql_session.web.exchange import CookiePolicy, Exchange
+from pyramid_mysql_session.web.cookie import (
+    CookiePolicy,
+    CookieReader,
+    CookieSigner,
+)
+from pyramid_mysql_session.web.exchange import Exchange
 
 signer = CookieSigner(['first secret', 'second secret'])
 POLICY = CookiePolicy(

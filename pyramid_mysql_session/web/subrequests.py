@@ -1,0 +1,158 @@
+"""Passes on what the response of a subrequest says of the session."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from pyramid.router import Router
+from pyramid.threadlocal import manager
+from webob.cookies import RequestCookies
+
+from ..session.saving import Saving
+from .cookie import has_cookie, vary_on_cookie
+from .responses import go_first, is_thrown_away, run_others
+
+_KEY = 'pyramid_mysql_session.forwarding'
+
+# nothing but the call stack tells a subrequest from a request that a view
+# sends to its own application
+_SERVES = Router.__call__.__code__
+_INVOKES = Router.invoke_subrequest.__code__
+
+
+class News(NamedTuple):
+    """What a subrequest has done with the cookie."""
+
+    saving: Saving
+    name: str  # of the cookie
+    value: str | None  # of the cookie, ``None`` if it is deleted
+    add_cookie: Callable[[Any], None]  # to a response
+
+
+class Forwarding:
+    """
+    What the subrequests of a request have done, passed on by its response.
+
+    The view may throw their responses away, but the browser must learn of a
+    new id. If the request fails, it does not, and the id is changed back.
+
+    :param request: the one whose view invokes subrequests.
+    """
+
+    def __init__(self, request: Any) -> None:
+        # not the request, which holds this
+        self._environ = request.environ
+        self._cookies = request.environ.get('HTTP_COOKIE')
+        self._news: list[News] = []
+        self._response: Any = None
+        self._known_error: Any = None
+        request.add_response_callback(self._respond)
+        request.add_finished_callback(self._finish)
+
+    @classmethod
+    def of(cls, request: Any) -> Forwarding:
+        """Return the one of a request."""
+        found: Forwarding | None = vars(request).get(_KEY)
+        if found is None:
+            found = vars(request)[_KEY] = cls(request)
+        return found
+
+    def add(self, news: News) -> None:
+        """Pass it on, to later subrequests, too."""
+        for earlier in self._news:
+            if earlier.name == news.name and not (
+                earlier.saving.is_of(news.saving)
+                or earlier.saving.session_id is None
+                or news.value is None
+            ):
+                # the browser will learn of the later one only
+                earlier.saving.retract()
+        self._news.append(news)
+        cookies = RequestCookies(self._environ)
+        if news.value is None:
+            cookies.pop(news.name, None)
+        else:
+            cookies[news.name] = news.value
+
+    def complete(self, response: Any) -> None:
+        """Add the cookies that a response does not set."""
+        for news in reversed(self._news):
+            if not news.saving.discarded and not has_cookie(
+                response, news.name
+            ):
+                news.add_cookie(response)
+
+    def retract(self) -> None:
+        """Let the browser's cookie name the session again."""
+        for news in reversed(self._news):
+            news.saving.retract()
+        if self._cookies is None:
+            self._environ.pop('HTTP_COOKIE', None)
+        else:
+            self._environ['HTTP_COOKIE'] = self._cookies
+
+    def _respond(self, request: Any, response: Any) -> None:
+        self._known_error = sys.exc_info()[1]
+        go_first(request, self._finish)
+        vary_on_cookie(response)
+        if is_thrown_away(request):
+            return
+        self._response = response
+        for news in self._news:
+            if not news.saving.discarded:
+                news.add_cookie(response)
+        outer = invoking(request)
+        if outer is not None:
+            further = Forwarding.of(outer)
+            for news in self._news:
+                further.add(news)
+
+    def _finish(self, request: Any) -> None:
+        try:
+            run_others(request)
+        except BaseException:
+            self.retract()
+            raise
+        response, self._response = self._response, None
+        error = sys.exc_info()[1]
+        if response is None or error not in (None, self._known_error):
+            self.retract()
+        else:
+            self.complete(response)
+
+
+def forwarded(request: Any, name: str) -> Saving | None:
+    """Return what saved the session whose cookie a subrequest has set."""
+    found = vars(request).get(_KEY)
+    news = [] if found is None else found._news
+    return next(
+        (each.saving for each in reversed(news) if each.name == name), None
+    )
+
+
+def complete(request: Any, response: Any) -> None:
+    """Add the cookies of subrequests that a response has lost."""
+    found = vars(request).get(_KEY)
+    if found is not None:
+        found.complete(response)
+
+
+def retract(request: Any) -> None:
+    """Take back what subrequests have done with ids."""
+    found = vars(request).get(_KEY)
+    if found is not None:
+        found.retract()
+
+
+def invoking(request: Any) -> Any:
+    """Return the request whose view invoked this one as a subrequest."""
+    if len(manager.stack) < 2:
+        return None
+    frame = sys._getframe()
+    while frame.f_back is not None and frame.f_code is not _SERVES:
+        if frame.f_code is _INVOKES:
+            return manager.stack[-2]['request']
+        frame = frame.f_back
+    return None

@@ -1,0 +1,271 @@
+"""What subrequests do with the id reaches the browser, or is undone."""
+
+import gc
+import weakref
+
+import pytest
+from pyramid.events import NewResponse
+from pyramid.request import Request
+from pyramid.response import Response
+
+from pyramid_mysql_session import SessionError
+from tests.helpers import VIEW
+
+
+class AppError(Exception):
+    """An error of the application."""
+
+
+def read(request):
+    return dict(request.session)
+
+
+def log_in(request):
+    request.session['user'] = 'ada'
+
+
+def renew(request):
+    request.session.renew_id()
+    request.session['user'] = 'ada'
+
+
+def write(key):
+    return lambda request: request.session.update({key: 1})
+
+
+def invoke(request, view, tweens=False, **environ):
+    """Answer a subrequest with the cookies of a request by a view."""
+    subrequest = Request.blank('/', cookies=dict(request.cookies))
+    subrequest.environ.update(environ)
+    subrequest.environ[VIEW] = view
+    return request.invoke_subrequest(subrequest, use_tweens=tweens)
+
+
+@pytest.fixture
+def known(app):
+    """An application whose browser has a session."""
+    app.run(write('start'))
+    return app
+
+
+def test_outer_request_goes_on_with_the_session_that_was_renewed(known, rows):
+    def view(request):
+        invoke(request, renew)
+        request.session['outer'] = 1
+
+    known.run(view)
+
+    assert rows() == 1
+    assert known.run(read).json == {'start': 1, 'user': 'ada', 'outer': 1}
+
+
+@pytest.mark.parametrize('first', [renew, log_in])
+def test_later_subrequest_goes_on_with_the_session_of_an_earlier_one(
+    app, rows, first
+):
+    if first is renew:
+        app.run(write('start'))
+    else:
+        app.store.create_table()
+
+    def view(request):
+        invoke(request, first)
+        invoke(request, write('second'))
+        invoke(request, renew)
+
+    app.run(view)
+
+    assert rows() == 1
+    assert app.run(read).json.items() >= {'user': 'ada', 'second': 1}.items()
+
+
+@pytest.mark.parametrize('second', [write('second'), renew])
+def test_request_that_fails_after_two_subrequests_has_its_old_id(
+    known, rows, second
+):
+    def view(request):
+        invoke(request, renew)
+        invoke(request, second)
+        raise AppError
+
+    with pytest.raises(AppError):
+        known.run(view)
+
+    assert rows() == 1
+    assert known.run(read).json['start'] == 1
+
+
+@pytest.mark.parametrize('known', [True, False])
+def test_subrequest_whose_response_fails_is_undone(make_app, rows, known):
+    def fail(event):
+        if event.request.environ.get('fails'):
+            raise AppError
+
+    app = make_app(
+        configure=lambda config: config.add_subscriber(fail, NewResponse)
+    )
+    app.store.create_table()
+    if known:
+        app.run(write('start'))
+
+    def view(request):
+        with pytest.raises(AppError):
+            invoke(request, renew, fails=True)
+
+    app.run(view)
+
+    assert rows() == known
+    assert ('start' in app.run(read).json) == known
+
+
+def test_error_page_of_the_outer_request_passes_the_cookie_on(make_app, rows):
+    app = make_app(
+        configure=lambda config: config.add_exception_view(
+            lambda exc, request: Response('sorry', status=500),
+            context=SessionError,
+        )
+    )
+    app.run(write('start'))
+
+    def view(request):
+        assert request.session['start'] == 1
+        invoke(request, renew)
+        request.session['bad'] = object()
+
+    app.run(view, status=500)
+
+    assert rows() == 1
+    assert app.run(read).json == {'start': 1, 'user': 'ada'}
+
+
+@pytest.mark.parametrize('outer_too', [True, False])
+def test_subscriber_that_removes_the_cookie_does_not_log_out(
+    make_app, rows, outer_too
+):
+    def strip(event):
+        if not event.request.environ.get('inner'):
+            event.response.headerlist = [('Content-Type', 'text/plain')]
+
+    app = make_app()
+    app.run(write('start'))
+    app.registry.registerHandler(strip, (NewResponse,))
+
+    def view(request):
+        if outer_too:
+            request.session.renew_id()
+        else:
+            invoke(request, renew, inner=True)
+        return Response('x')
+
+    app.run(view)
+
+    assert rows() == 1
+    assert app.run(lambda request: Response(repr(read(request)))).text != '{}'
+
+
+@pytest.mark.parametrize('change', [renew, log_in])
+@pytest.mark.parametrize('when', ['before', 'after'])
+@pytest.mark.parametrize('sub', [True, False])
+def test_finished_callback_that_fails_undoes_the_change_of_the_id(
+    app, rows, change, when, sub
+):
+    app.store.create_table()
+    if change is renew:
+        app.run(write('start'))
+
+    def fail(request):
+        raise AppError
+
+    def view(request):
+        if when == 'before':
+            request.add_finished_callback(fail)
+        if sub:
+            invoke(request, change)
+        else:
+            change(request)
+        if when == 'after':
+            request.add_finished_callback(fail)
+
+    with pytest.raises(AppError):
+        app.run(view)
+
+    assert rows() == (1 if change is renew else 0)
+    assert ('start' in app.run(read).json) == (change is renew)
+
+
+def test_outer_request_may_renew_what_a_subrequest_began(app, rows):
+    app.store.create_table()
+
+    def view(request):
+        invoke(request, log_in)
+        request.session.renew_id()
+        request.session['outer'] = 1
+
+    app.run(view)
+
+    assert rows() == 1
+    assert app.run(read).json == {'user': 'ada', 'outer': 1}
+
+
+@pytest.mark.parametrize('first', ['outer', 'sub'])
+def test_log_out_of_the_outer_request_ends_what_a_subrequest_began(
+    known, rows, first
+):
+    def begin_anew(request):
+        request.session.invalidate()
+        request.session['new'] = 1
+
+    def view(request):
+        if first == 'outer':
+            request.session.invalidate()
+        invoke(request, begin_anew)
+        if first == 'sub':
+            request.session.invalidate()
+
+    known.run(view)
+
+    assert rows() == len(known.cookies)
+    assert ('new' in known.run(read).json) == bool(known.cookies)
+
+
+def test_of_two_sessions_that_subrequests_begin_one_stays(app, rows):
+    app.store.create_table()
+
+    def view(request):
+        for key in ('first', 'second'):
+            subrequest = Request.blank('/')
+            subrequest.environ[VIEW] = write(key)
+            request.invoke_subrequest(subrequest)
+
+    app.run(view)
+
+    assert rows() == 1
+    assert app.run(read).json == {'second': 1}
+
+
+def test_page_varies_although_the_subrequest_that_read_failed(known):
+    def read_and_fail(request):
+        assert request.session['start'] == 1
+        raise AppError
+
+    def view(request):
+        with pytest.raises(AppError):
+            invoke(request, read_and_fail)
+
+    assert known.run(view).headers['Vary'] == 'Cookie'
+
+
+def test_request_with_a_subrequest_leaves_no_cycle(known):
+    outer = []
+
+    def view(request):
+        outer.append(weakref.ref(request))
+        invoke(request, renew)
+
+    gc.collect()
+    gc.disable()
+    try:
+        known.run(view)
+        assert [each() for each in outer] == [None]
+    finally:
+        gc.enable()
