@@ -113,12 +113,27 @@ def test_api_page_names_all_that_is_public():
 
 
 def test_internals_page_names_each_module():
-    modules = pathlib.Path(pyramid_mysql_session.__file__).parent.glob('*.py')
-    named = re.findall(r'^``(\w+)``$', TEXTS['internals.rst'], re.M)
+    package = pathlib.Path(pyramid_mysql_session.__file__).parent
+    named = re.findall(r'^``([\w/]+)``$', TEXTS['internals.rst'], re.M)
 
     assert sorted(named) == sorted(
-        module.stem for module in modules if module.stem != '__init__'
+        module.relative_to(package).with_suffix('').as_posix()
+        for module in package.rglob('*.py')
+        if module.stem != '__init__'
     )
+
+
+def test_internals_page_says_what_each_wing_is_for():
+    package = pathlib.Path(pyramid_mysql_session.__file__).parent
+
+    for wing in package.glob('*/__init__.py'):
+        heading = f'{wing.parent.name}\n{"~" * len(wing.parent.name)}\n'
+        # a sentence, and then its modules
+        assert re.search(
+            rf'^{heading}\n[A-Z][^`]+\.\n\n``{wing.parent.name}/',
+            TEXTS['internals.rst'],
+            re.M,
+        ), wing.parent.name
 
 
 def test_table_page_shows_the_statement_that_creates_the_table():
