@@ -169,18 +169,16 @@ class Draft:
 
         :raises pyramid_mysql_session.PayloadNotSerializable: it cannot be.
         """
-        payload = dump(self._serializer, self._to_store())
-        self._emptied_since = frozenset()
-        return payload
+        return self._dump(self._to_store())
 
     def changed_payload(self) -> Payload | None:
         """Return the payload to store, ``None`` if an equal one is there."""
         if not self.may_differ:
             return None
-        payload = self.payload()
+        mine = self._to_store()
+        payload = self._dump(mine)
         if payload != self.base:
             stored = load(self._serializer, self.base or '')
-            mine = self._to_store()
             # what "==" tells apart need not be looked at more closely
             if stored != mine or not same(stored, mine):
                 return payload
@@ -305,6 +303,11 @@ class Draft:
             containers = self._containers = Containers()
             containers.note(self.data)
         return containers
+
+    def _dump(self, data: Data) -> Payload:
+        payload = dump(self._serializer, data)
+        self._emptied_since = frozenset()
+        return payload
 
     def _to_store(self) -> Data:
         """Return the data as it goes into the payload."""

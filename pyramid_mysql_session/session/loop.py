@@ -86,10 +86,7 @@ class SaveLoop:
 
     def _settle_block(self, change: Change) -> None:
         """Find out whether a block was stored that has failed."""
-        record = self._kit.store.load(self.at.session_id)
-        while record is not None and record.precedes(self.at.revision):
-            self._pause()
-            record = self._kit.store.load(self.at.session_id)
+        record = self._load()
         if record is None or not record.alive:
             self.lose()
             return
@@ -133,15 +130,13 @@ class SaveLoop:
                 if done:
                     return
                 if stored is not None and not stored.follows(self.at.revision):
-                    self._wait_for_news()
+                    self._pause()
+                    self._load()
                     continue
                 if attempt and stored is not None:
                     # several at once are after this record
                     time.sleep(random.uniform(0, 0.001 * 2**attempt))
-                    stored = self._kit.store.load(self.at.session_id)
-                    if stored and stored.precedes(self.at.revision):
-                        self._wait_for_news()
-                        continue
+                    stored = self._load()
                 self.take(stored)
                 following = self.at.stored and self.next_change(final)
                 if not following:
@@ -225,7 +220,8 @@ class SaveLoop:
             done, stored = self.swap(change, at)
             if done or stored is None or stored.follows(at.revision):
                 return done, stored
-            self._wait_for_news()
+            self._pause()
+            self._load()
 
     def write(self, row: Any, change: Change) -> bool:
         """Save or delete a row that is locked; ``False`` if it is gone."""
@@ -255,13 +251,13 @@ class SaveLoop:
                     return
             self._pause()
 
-    def _wait_for_news(self) -> None:
-        """Wait until the server shows what it had shown before, or later."""
+    def _load(self) -> Any:
+        """Load the record, as soon as the server does not lag."""
         while True:
-            self._pause()
             record = self._kit.store.load(self.at.session_id)
             if record is None or not record.precedes(self.at.revision):
-                return
+                return record
+            self._pause()
 
     def _pause(self) -> None:
         """Pause for a moment, or raise if the server has lagged for long."""

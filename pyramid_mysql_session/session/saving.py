@@ -139,11 +139,10 @@ class Saving:
 
     def is_of(self, other: Saving) -> bool:
         """Tell whether another is of the same session, renewed or not."""
-        handle = self._kit.handle
         one, two = self.session_id, other.session_id
-        return None not in (one, two) and handle(one or '') == handle(
-            two or ''
-        )
+        if one is None or two is None:
+            return False
+        return self._kit.handle(one) == self._kit.handle(two)
 
     @property
     def discarded(self) -> bool:
