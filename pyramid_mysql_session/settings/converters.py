@@ -16,6 +16,25 @@ _NAME = '(`(?:[^`]|``)+`|[^`.][^.]*)'
 _SERIALIZERS = {
     'json': 'pyramid_mysql_session.session.serializers.JSONSerializer',
 }
+# the characters of a token, RFC 9110 section 5.6.2
+_SPECIAL = "!#$%&'*+-.^_`|~"
+_TOKEN = re.compile(f'[0-9A-Za-z{re.escape(_SPECIAL)}]+')
+# browsers drop a cookie of more than 4096 bytes, and a longer path (RFC
+# 6265bis section 5.6)
+_LONGEST_NAME = 256
+_LONGEST_PATH = 1024
+# what has a meaning of its own in some Cookie or Set-Cookie header
+_ATTRIBUTES = frozenset(
+    (
+        *('comment', 'commenturl', 'discard', 'domain', 'expires'),
+        *('httponly', 'max-age', 'partitioned', 'path', 'port', 'priority'),
+        *('samesite', 'secure', 'version'),
+    )
+)
+# a path of RFC 3986 section 3.3, without what ends an attribute
+_PATH = re.compile("(?:/(?:[0-9A-Za-z._~!$&'()*+=:@-]|%[0-9A-Fa-f]{2})*)+")
+_LABEL = '[0-9A-Za-z_](?:[0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?'
+_DOMAIN = re.compile(rf'\.?{_LABEL}(?:\.{_LABEL})*')
 _TABLE_NAME = re.compile(rf'(?:{_NAME}\.)?{_NAME}', re.DOTALL)
 
 
@@ -99,6 +118,55 @@ def one_of(*words: str) -> Callable[[Any], str]:
             raise ValueError(f'one of {", ".join(words)}') from None
 
     return convert
+
+
+def cookie_name(value: Any) -> str:
+    """Accept what browsers and WebOb take as the name of a cookie."""
+    if not _TOKEN.fullmatch(text(value)) or value.startswith('$'):
+        raise ValueError(f'ASCII letters, digits and {_SPECIAL}')
+    if len(value) > _LONGEST_NAME:
+        raise ValueError(f'{_LONGEST_NAME} characters at most')
+    if value.lower() in _ATTRIBUTES:
+        raise ValueError(
+            f'another name: {value} is an attribute of cookies, for which '
+            'servers mistake it'
+        )
+    return str(value)
+
+
+def cookie_path(value: Any) -> str:
+    """Accept what a browser compares with the path of an address."""
+    if not text(value).startswith('/'):
+        raise ValueError('a path that begins with /, such as /shop')
+    if len(value) > _LONGEST_PATH:
+        raise ValueError(f'{_LONGEST_PATH} characters at most')
+    if not _PATH.fullmatch(value):
+        raise ValueError(
+            'a path as it stands in addresses: no semicolon or comma, and '
+            '%-escapes for blanks and letters that are not ASCII, such as '
+            '/caf%C3%A9'
+        )
+    return str(value)
+
+
+def cookie_domain(value: Any) -> str:
+    """Accept the name of a host, RFC 1123 section 2.1."""
+    expected = 'the name of a host alone, such as example.com'
+    if '://' in text(value):
+        raise ValueError(f'{expected}, without a scheme')
+    if ':' in value:
+        raise ValueError(
+            f'{expected}, without a port: cookies are shared by all ports'
+        )
+    if '*' in value:
+        raise ValueError(
+            f'{expected}: the hosts below it are included without a star'
+        )
+    if not value.isascii():
+        raise ValueError(f'{expected}; other letters are written as xn--…')
+    if len(value) > 253 or not _DOMAIN.fullmatch(value):
+        raise ValueError(expected)
+    return str(value)
 
 
 def identifier(value: Any) -> str:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from ..errors import SettingsError
 from .converters import (
     boolean,
+    cookie_domain,
+    cookie_name,
+    cookie_path,
     either,
     identifier,
     one_of,
@@ -35,8 +39,13 @@ class Setting(NamedTuple):
     hidden: bool = False  # True: no message or log shows the value
 
 
-above_zero = whole('whole seconds', 1, None, 30)
-idle_seconds = whole('whole seconds', 1, None, 1200)
+#: Seconds, 400 days: browsers keep no cookie for longer (RFC 6265bis section
+#: 5.5), nor do we a session that nobody uses.
+LONGEST_TIMEOUT = 34_560_000
+
+# what takes longer than an hour is stuck
+patience = whole('whole seconds', 1, 3600, 30)
+idle_seconds = whole('whole seconds', 1, LONGEST_TIMEOUT, 1200)
 
 SETTINGS = (
     Setting(
@@ -102,32 +111,32 @@ SETTINGS = (
     Setting('ssl_key', text, None, "Path of the client's key."),
     Setting(
         'connect_timeout',
-        above_zero,
+        patience,
         10,
         'Seconds that connecting to the server may take.',
     ),
     Setting(
         'read_timeout',
-        above_zero,
+        patience,
         30,
         'Seconds that the server may take to answer.',
     ),
     Setting(
         'write_timeout',
-        above_zero,
+        patience,
         30,
         'Seconds that sending a statement may take.',
     ),
     Setting('charset', text, 'utf8mb4', 'Character set of the connections.'),
     Setting(
         'connection_limit',
-        whole('a number', 1, None, 10),
+        whole('a number', 1, 10_000, 10),
         10,
         'Number of connections that one process opens at most.',
     ),
     Setting(
         'connection_wait',
-        above_zero,
+        patience,
         10,
         'Seconds that a request waits for a free connection.',
     ),
@@ -178,13 +187,23 @@ SETTINGS = (
     ),
     Setting(
         'idle_timeout',
-        idle_seconds,
+        either({'none': None}, idle_seconds),
         86400,
-        'Seconds without a request after which a session expires.',
+        'Seconds without a request after which a session expires; ``none`` '
+        'is possible with an absolute time-out, and without this setting it '
+        'is no longer than that.',
+    ),
+    Setting(
+        'anonymous_idle_timeout',
+        either({'none': None}, idle_seconds),
+        None,
+        'Seconds without a request after which a session without a user '
+        'expires, if they differ from the idle time-out.',
     ),
     Setting(
         'absolute_timeout',
-        either({'none': None}, idle_seconds),
+        # ten years
+        either({'none': None}, whole('whole seconds', 1, 315_360_000, 3600)),
         None,
         'Seconds after its creation when a session expires however busy it '
         'is.',
@@ -193,26 +212,33 @@ SETTINGS = (
         'touch_interval',
         either(
             {'auto': 'auto', 'never': 'never'},
-            whole('whole seconds', 0, None, 60),
+            whole('whole seconds', 0, LONGEST_TIMEOUT, 60),
         ),
         'auto',
         'Seconds that pass before a request which only reads moves the idle '
-        "deadline again; ``auto`` is a tenth of the session's own idle "
-        'time-out.',
+        'deadline again; if that is more than half of the shortest time-out, '
+        'what is left of it counts, ``auto`` is a tenth of it, and with '
+        '``never`` only saves move the deadline.',
     ),
     Setting(
         'lock_timeout',
-        above_zero,
+        patience,
         5,
         'Seconds that ``locked()`` and a save wait for a row lock.',
     ),
-    Setting('cookie_name', text, 'session', 'Name of the cookie.'),
-    Setting('cookie_path', text, '/', 'Path of the cookie.'),
+    Setting('cookie_name', cookie_name, 'session', 'Name of the cookie.'),
+    Setting(
+        'cookie_path',
+        cookie_path,
+        '/',
+        'Path of the cookie, as it stands in addresses.',
+    ),
     Setting(
         'cookie_domain',
-        either({'none': None}, text),
+        either({'none': None}, cookie_domain),
         None,
-        'Domain of the cookie; without one the host that set it.',
+        'Domain of the cookie, with all below it; without one the host that '
+        'set it alone.',
     ),
     Setting(
         'cookie_max_age',
@@ -236,9 +262,10 @@ SETTINGS = (
     ),
     Setting(
         'cookie_samesite',
-        one_of('Lax', 'Strict', 'None'),
+        either({'off': None}, one_of('Lax', 'Strict', 'None')),
         'Lax',
-        'Word that says when other sites may cause the cookie to be sent.',
+        'Word that says when other sites may cause the cookie to be sent; '
+        '``off`` leaves that to the browser.',
     ),
     Setting(
         'set_on_exception',
@@ -276,7 +303,7 @@ SETTINGS = (
     ),
     Setting(
         'purge_interval',
-        above_zero,
+        whole('whole seconds', 1, 604_800, 900),
         900,
         'Seconds between two purges, give or take half of them.',
     ),
@@ -305,12 +332,25 @@ def _names(settings: Settings) -> str | None:
 
 
 def _deadlines(settings: Settings) -> str | None:
-    absolute = settings.absolute_timeout
-    if absolute is not None and settings.idle_timeout > absolute:
+    idle, absolute = settings.idle_timeout, settings.absolute_timeout
+    if idle is None and absolute is None:
         return (
-            f'{PREFIX}idle_timeout = {settings.idle_timeout}: expected at '
-            f'most {PREFIX}absolute_timeout, which is {absolute}'
+            f'{PREFIX}idle_timeout = none: expected '
+            f'{PREFIX}absolute_timeout with it'
         )
+    # each at most as long as those that follow it
+    names = 'anonymous_idle_timeout', 'idle_timeout', 'absolute_timeout'
+    given = [
+        (name, value)
+        for name in names
+        if (value := getattr(settings, name)) is not None
+    ]
+    for (name, value), (longer, most) in pairwise(given):
+        if value > most:
+            return (
+                f'{PREFIX}{name} = {value}: expected at most '
+                f'{PREFIX}{longer}, which is {most}'
+            )
     return None
 
 
@@ -347,20 +387,6 @@ def _cookie_prefix(settings: Settings) -> str | None:
     return None
 
 
-def _cookie_name(settings: Settings) -> str | None:
-    # the characters of a token, RFC 9110 section 5.6.2
-    special = "!#$%&'*+-.^_`|~"
-    if settings.cookie_name.startswith('$') or not all(
-        (character.isascii() and character.isalnum()) or character in special
-        for character in settings.cookie_name
-    ):
-        return (
-            f'{PREFIX}cookie_name = {settings.cookie_name!r}: expected '
-            f'ASCII letters, digits and {special}'
-        )
-    return None
-
-
 def _column_names(settings: Settings) -> str | None:
     names = [
         value.lower()
@@ -388,7 +414,6 @@ CHECKS = (
     _deadlines,
     _same_site,
     _cookie_prefix,
-    _cookie_name,
     _column_names,
     _client_certificate,
 )
@@ -427,11 +452,15 @@ def parse(settings: Mapping[str, Any], pool: Any | None = None) -> Settings:
     if pool is not None:
         given['pool'] = pool
     problems = [_unknown(name) for name in _unknown_names(given)]
+    given = {
+        name: value
+        for name, value in given.items()
+        if value is not None
+        and not (isinstance(value, str) and not value.strip())
+    }
     parsed = Settings()
     for setting in SETTINGS:
-        value = given.get(setting.name)
-        if value is None or (isinstance(value, str) and not value.strip()):
-            value = setting.default
+        value = given.get(setting.name, setting.default)
         if value is REQUIRED:
             problems.append(_problem(setting, None))
         else:
@@ -442,15 +471,23 @@ def parse(settings: Mapping[str, Any], pool: Any | None = None) -> Settings:
             except ValueError as exc:
                 problems.append(_problem(setting, value, exc))
     if not problems:
+        _adapt_defaults(parsed, given)
         problems = [found for check in CHECKS if (found := check(parsed))]
     if problems:
         raise SettingsError(problems)
-    if parsed.read_default_file is not None:
-        # what the option file says must not be hidden by a default
-        for name in ('host', 'port'):
-            if not given.get(name):
-                setattr(parsed, name, None)
     return parsed
+
+
+def _adapt_defaults(settings: Settings, given: Mapping[str, Any]) -> None:
+    """Let no default contradict what is given."""
+    if settings.read_default_file is not None:
+        # what the option file says must not be hidden
+        for name in ('host', 'port'):
+            if name not in given:
+                setattr(settings, name, None)
+    absolute = settings.absolute_timeout
+    if absolute is not None and 'idle_timeout' not in given:
+        settings.idle_timeout = min(settings.idle_timeout, absolute)
 
 
 def _unknown_names(given: Mapping[str, Any]) -> list[str]:
@@ -469,8 +506,16 @@ def _problem(
 ) -> str:
     if exc is None:
         return f'{PREFIX}{setting.name}: required. {setting.doc}'
-    shown = '(not shown)' if setting.hidden else repr(value)
+    shown = '(not shown)' if setting.hidden else _shown(value)
     return f'{PREFIX}{setting.name} = {shown}: expected {exc}'
+
+
+def _shown(value: Any) -> str:
+    try:
+        return repr(value)
+    except ValueError:
+        # Python writes no number of thousands of digits
+        return f'({type(value).__name__})'
 
 
 def as_rst() -> str:

@@ -56,6 +56,7 @@ ROWS = {
     'create_table': ('off', False, False),
     'shard_bytes': ('2', 2, 2),
     'idle_timeout': ('600', 600, 600),
+    'anonymous_idle_timeout': ('500', 500, 500),
     'absolute_timeout': ('100000', 100000, 100000),
     'touch_interval': ('Never', 'never', 'never'),
     'lock_timeout': ('6', 6, 6),
@@ -75,7 +76,9 @@ ROWS = {
     'purge_batch': ('9', 9, 9),
 }
 WORDS = [
+    ('anonymous_idle_timeout', 'none', None),
     ('absolute_timeout', 'None', None),
+    ('cookie_samesite', 'Off', None),
     ('touch_interval', 'auto', 'auto'),
     ('touch_interval', '0', 0),
     ('cookie_domain', 'none', None),
@@ -189,8 +192,8 @@ def test_unknown_name_that_is_close_to_none_fails(name):
 @pytest.mark.parametrize('value', ['20m', '-1', '1.5', 0, True])
 def test_bad_value_is_shown_with_what_is_expected(value):
     assert problems(idle_timeout=value) == [
-        f'mysql_session.idle_timeout = {value!r}: expected whole seconds of '
-        '1 or more, such as 1200'
+        f'mysql_session.idle_timeout = {value!r}: expected whole seconds '
+        'from 1 to 34560000, such as 1200, or none'
     ]
 
 
@@ -251,6 +254,27 @@ CHECKS = [
         'mysql_session.idle_timeout = 61: expected at most '
         'mysql_session.absolute_timeout, which is 60',
     ),
+    *(
+        (
+            {'anonymous_idle_timeout': 61, name: 60, **others},
+            'mysql_session.anonymous_idle_timeout = 61: expected at most '
+            f'mysql_session.{longer}, which is 60',
+        )
+        for name, longer, others in (
+            ('idle_timeout', 'idle_timeout', {}),
+            ('absolute_timeout', 'idle_timeout', {}),
+            (
+                'absolute_timeout',
+                'absolute_timeout',
+                {'idle_timeout': 'none'},
+            ),
+        )
+    ),
+    (
+        {'idle_timeout': 'none'},
+        'mysql_session.idle_timeout = none: expected '
+        'mysql_session.absolute_timeout with it',
+    ),
     (
         {'cookie_samesite': 'None'},
         'mysql_session.cookie_samesite = None: expected '
@@ -274,6 +298,79 @@ CHECKS = [
             "digits and !#$%&'*+-.^_`|~",
         )
         for name in ('$version', 'a b', 'a;b', 'a=b', 'é', 'a\n', 'a,b', '²')
+    ),
+    *(
+        (
+            {'cookie_name': name},
+            f'mysql_session.cookie_name = {name!r}: expected another name: '
+            f'{name} is an attribute of cookies, for which servers mistake it',
+        )
+        for name in (
+            *('path', 'Path', 'domain', 'expires', 'Max-Age', 'secure'),
+            *('httponly', 'HttpOnly', 'samesite', 'partitioned', 'version'),
+            *('comment', 'port', 'priority'),
+        )
+    ),
+    (
+        {'cookie_name': 'x' * 257},
+        f'mysql_session.cookie_name = {"x" * 257!r}: expected 256 characters '
+        'at most',
+    ),
+    (
+        {'cookie_path': '/' * 1025},
+        f'mysql_session.cookie_path = {"/" * 1025!r}: expected 1024 '
+        'characters at most',
+    ),
+    *(
+        (
+            {'cookie_path': path},
+            f'mysql_session.cookie_path = {path!r}: expected a path that '
+            'begins with /, such as /shop',
+        )
+        for path in ('app', 'https://example.com/', '*', '.')
+    ),
+    *(
+        (
+            {'cookie_path': path},
+            f'mysql_session.cookie_path = {path!r}: expected a path as it '
+            'stands in addresses: no semicolon or comma, and %-escapes for '
+            'blanks and letters that are not ASCII, such as /caf%C3%A9',
+        )
+        for path in (
+            *('/a b', '/; Domain=evil.example', '/ü', '/a,b', '/a?b', '/a#b'),
+            *('/a\n', '/a%2', '/"', '/a\\b', '/\x7f', '/a\0'),
+        )
+    ),
+    *(
+        (
+            {'cookie_domain': domain},
+            f'mysql_session.cookie_domain = {domain!r}: expected the name of '
+            f'a host alone, such as example.com{reason}, or none',
+        )
+        for domain, reason in (
+            ('https://example.com', ', without a scheme'),
+            (
+                'example.com:8080',
+                ', without a port: cookies are shared by all ports',
+            ),
+            ('[::1]', ', without a port: cookies are shared by all ports'),
+            (
+                '*.example.com',
+                ': the hosts below it are included without a star',
+            ),
+            ('münchen.example', '; other letters are written as xn--…'),
+            ('a.example; Path=/x', ''),
+            ('a example', ''),
+            ('a..example', ''),
+            ('example.com.', ''),
+            ('-a.example', ''),
+            ('a_-.example', ''),
+            ('a.example/x', ''),
+            ('a.example,b.example', ''),
+            ('a' * 64, ''),
+            ('a.' * 127, ''),
+            ('a.example\n', ''),
+        )
     ),
     (
         {'column_data': 'DATA', 'column_userid': 'data'},
@@ -316,6 +413,14 @@ def test_several_broken_rules_come_in_one_error():
         {'user': None, 'database': None, 'pool': a_pool},
         {'user': None, 'database': None, 'read_default_file': '/my.cnf'},
         {'idle_timeout': 60, 'absolute_timeout': 60},
+        {'absolute_timeout': 60},
+        {'absolute_timeout': 60, 'idle_timeout': 'none'},
+        {'absolute_timeout': 60, 'anonymous_idle_timeout': 60},
+        {'touch_interval': 86400, 'idle_timeout': 3600},
+        {'cookie_domain': '.example.com', 'cookie_path': '/a~b/c%20d/'},
+        {'cookie_domain': 'xn--mnchen-3ya.example'},
+        {'cookie_domain': '127.0.0.1'},
+        {'cookie_domain': 'localhost'},
         {'cookie_samesite': 'None', 'cookie_secure': True},
         {'cookie_name': '__Host-s', 'cookie_secure': True},
         {
@@ -372,3 +477,55 @@ def test_documentation_has_each_setting_in_one_sentence():
     for setting in SETTINGS:
         assert setting.doc[0].isupper()
         assert setting.doc.endswith('.')
+
+
+LIMITS = {
+    **dict.fromkeys(
+        ('connect_timeout', 'read_timeout', 'write_timeout'), 3600
+    ),
+    'connection_wait': 3600,
+    'lock_timeout': 3600,
+    'purge_interval': 604_800,
+    'idle_timeout': 34_560_000,
+    'anonymous_idle_timeout': 34_560_000,
+    'touch_interval': 34_560_000,
+    'cookie_max_age': 34_560_000,
+    'absolute_timeout': 315_360_000,
+}
+
+
+def test_each_duration_has_a_limit():
+    durations = {
+        setting.name for setting in SETTINGS if 'Seconds' in setting.doc
+    }
+
+    assert durations == set(LIMITS)
+
+
+@pytest.mark.parametrize(('name', 'limit'), LIMITS.items())
+@pytest.mark.parametrize('text', [True, False])
+def test_duration_beyond_its_limit_is_refused(name, limit, text):
+    together = {}
+    if name == 'anonymous_idle_timeout':
+        together = {'idle_timeout': limit}
+    for value in (limit + 1, 10**12, 2**63 - 1, 10**4000):
+        (problem,) = problems(**{name: str(value) if text else value})
+        assert f'to {limit}, such as' in problem
+
+    parsed = read(**{**together, name: str(limit) if text else limit})
+    assert getattr(parsed, name) == limit
+
+
+def test_idle_timeout_is_no_longer_than_the_absolute_one_by_default():
+    assert read(absolute_timeout=60).idle_timeout == 60
+    assert read(absolute_timeout=100_000).idle_timeout == 86400
+    assert read(absolute_timeout=60, idle_timeout='').idle_timeout == 60
+    settings = {'absolute_timeout': 60, 'idle_timeout': 'none'}
+    assert read(**settings).idle_timeout is None
+
+
+def test_number_of_thousands_of_digits_is_refused_and_not_shown():
+    # which Python does not turn into text
+    for name in ('idle_timeout', 'port', 'cookie_path'):
+        (problem,) = problems(**{name: 10**5000})
+        assert problem.startswith(f'mysql_session.{name} = (int): expected ')
