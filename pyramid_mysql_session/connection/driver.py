@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
+import stat
 from typing import Any
 
 import MySQLdb
@@ -181,18 +181,23 @@ def error_code(exc: BaseException) -> int | None:
     return code if isinstance(code, int) else None
 
 
-def translate(exc: BaseException) -> SessionError:
-    """Return the exception of ours that says what a driver's error means."""
-    return driver_errors.translate(error_code(exc))
+def translate(exc: BaseException, connecting: bool = False) -> SessionError:
+    """
+    Return the exception of ours that says what a driver's error means.
+
+    :param connecting: whether a connection was to be made.
+    """
+    return driver_errors.translate(error_code(exc), connecting)
 
 
 def socket_of(driver: Any) -> tuple[int, int]:
     """Return file descriptor and inode of a connection's socket."""
     try:
         descriptor = driver.fileno()
-        # of a broken connection the number may have gone to something else
-        with socket.socket(fileno=os.dup(descriptor)) as connected:
-            connected.getpeername()
-        return descriptor, os.fstat(descriptor).st_ino
+        status = os.fstat(descriptor)
     except (OSError, MySQLdb.Error):
         return -1, -1
+    # a socket object of ours would change how the connection's own one blocks
+    if not stat.S_ISSOCK(status.st_mode):
+        return -1, -1
+    return descriptor, status.st_ino

@@ -18,14 +18,18 @@ DEADLOCK = 1213
 LOCK_WAIT = 1205
 NO_SUCH_TABLE = 1146
 
-#: The connection is of no more use; nobody knows what became of a statement
-#: that was under way. 0 is what mysqlclient says of a closed connection; the
-#: server closes it after a packet that is too large (1153), too.
-BROKEN = frozenset({0, 1053, 1153, 1927, 2006, 2013, 2014, 2027, 2055, 4031})
+# the connection is of no more use. 0 is what mysqlclient says of a closed
+# one; the server closes it after a packet that is too large (1153), too
+_BROKEN = frozenset({0, 1053, 1153, 1927, 4031})
+# what the client library itself says: over TLS it has one number for all
+# that becomes of a connection
+_CLIENT = range(2000, 3000)
 
-_UNREACHABLE = frozenset({2001, 2002, 2003, 2004, 2005, 2012, 2026})
 _REFUSED = frozenset(
-    {1045, 1129, 1130, 1251, 1698, 1820, 1862, 2054, 2059, 3118, 3955, 4151}
+    {
+        *(1045, 1129, 1130, 1251, 1698, 1820, 1862, 2054, 2059, 2061, 3118),
+        *(3955, 4151),
+    }
 )
 _FULL = frozenset({1040, 1203, 1226})
 _PRIVILEGE = frozenset({1044, 1142, 1143, 1227, 1370, 1410})
@@ -34,13 +38,37 @@ _DISK = frozenset({3, 28, 1021, 1026, 1030, 1037, 1041, 1114, 1206})
 _TABLE = frozenset({1054, 1364, 1366, 1406, 3140, 3819, 4025})
 
 
-def translate(code: int | None) -> SessionError:
+def is_broken(code: int | None) -> bool:
+    """Tell whether the connection of an error is of no more use."""
+    return code in _BROKEN or code in _CLIENT
+
+
+def translate(code: int | None, connecting: bool = False) -> SessionError:
     """
     Return the exception for a driver error, with advice for its reader.
 
     The driver's own text is not repeated: it may quote the statement.
+
+    :param connecting: whether a connection was to be made: then nothing was
+        sent that could have been executed. Of a statement that was under way
+        when the connection broke nobody knows what became.
     """
-    if code in BROKEN:
+    if code in _REFUSED:
+        return StoreUnavailable(
+            'MySQL refused the user',
+            'Check mysql_session.user, mysql_session.password and from '
+            'which host the user may connect.',
+            code,
+        )
+    if connecting and is_broken(code):
+        return StoreUnavailable(
+            'MySQL cannot be reached',
+            'Check mysql_session.host, mysql_session.port, '
+            'mysql_session.unix_socket and the ssl settings, and that the '
+            'server runs.',
+            code,
+        )
+    if is_broken(code):
         return StoreUnavailable(
             'The connection to MySQL was lost',
             'Check that the server runs and look at its log; '
@@ -55,28 +83,11 @@ def translate(code: int | None) -> SessionError:
             'It was tried several times; look for long transactions that '
             'lock rows of the session table.',
             code,
-            # with Galera and Group Replication a COMMIT says this, too
-            outcome_unknown=True,
         )
     if code in {LOCK_WAIT, 3572}:
         return LockTimeout(
             "Somebody else kept the session's row locked",
             'mysql_session.lock_timeout limits the wait.',
-            code,
-        )
-    if code in _UNREACHABLE:
-        return StoreUnavailable(
-            'MySQL cannot be reached',
-            'Check mysql_session.host, mysql_session.port, '
-            'mysql_session.unix_socket and the ssl settings, and that the '
-            'server runs.',
-            code,
-        )
-    if code in _REFUSED:
-        return StoreUnavailable(
-            'MySQL refused the user',
-            'Check mysql_session.user, mysql_session.password and from '
-            'which host the user may connect.',
             code,
         )
     if code == 1049:

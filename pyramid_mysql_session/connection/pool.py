@@ -183,7 +183,7 @@ class ConnectionPool:
                 'Raise its maxconnections, or build it with blocking=True.',
             ) from exc
         except DriverError as exc:
-            raise translate(exc) from exc
+            raise translate(exc, connecting=True) from exc
 
     def _take_back(self, lease: _Lease) -> None:
         lease.pooled.close()
@@ -209,10 +209,14 @@ class ConnectionPool:
     ) -> T:
         began = time.monotonic()
         deadlocks = losses = 0
+        # whether an attempt whose connection broke may have worked
+        in_doubt = False
         while True:
             tried = time.monotonic()
+            connecting = True
             try:
                 driver = self._open(lease)
+                connecting = False
                 implicit = self._limit is None and not driver.get_autocommit()
                 if implicit:
                     # whatever was left in it, a snapshot too, is over
@@ -233,8 +237,9 @@ class ConnectionPool:
                 if code == driver_errors.DEADLOCK:
                     deadlocks += 1
                     again = deadlocks < DEADLOCK_ATTEMPTS
-                elif code in driver_errors.BROKEN:
+                elif driver_errors.is_broken(code):
                     losses += 1
+                    in_doubt |= not connecting
                     again = (
                         losses < broken_attempts
                         and now - tried < self._patience
@@ -245,9 +250,8 @@ class ConnectionPool:
                         and now - began < self._lock_timeout
                     )
                 if not again:
-                    error = translate(exc)
-                    if losses and isinstance(error, StoreUnavailable):
-                        # an attempt whose connection was lost may have worked
+                    error = translate(exc, connecting)
+                    if in_doubt and isinstance(error, StoreUnavailable):
                         error.outcome_unknown = True
                     raise error from exc
                 log.debug('trying again after MySQL error %d', code)
@@ -295,6 +299,11 @@ class _Deferred:
             self._driver = self._connect()
         return self._driver
 
+    @property
+    def made(self) -> bool:
+        """Whether it was made, and not closed since."""
+        return self._driver is not None
+
     def close(self) -> None:
         driver, self._driver = self._driver, None
         if driver is not None:
@@ -308,6 +317,16 @@ class _Deferred:
         return self.driver().cursor(*args)
 
 
+class _OwnPool(PooledDB):  # type: ignore[misc]
+    """A pool of deferred connections; how many there are others limit."""
+
+    def cache(self, con: Any) -> None:
+        # the cache is a queue: one that could not be made must not stand
+        # before those that are of use
+        if con.dbapi_connection.made:
+            super().cache(con)
+
+
 def make_pooled(
     options: dict[str, Any], limit: int, lock_timeout: int
 ) -> PooledDB:
@@ -319,12 +338,11 @@ def make_pooled(
     :param lock_timeout: seconds that a statement waits for a lock.
     """
 
-    return PooledDB(
+    return _OwnPool(
         lambda: _Deferred(lambda: connect(options, lock_timeout)),
         maxcached=limit,
-        maxconnections=limit,
         reset=False,
         ping=0,
         failures=(DriverError,),
-        isfatal=lambda exc: error_code(exc) in driver_errors.BROKEN,
+        isfatal=lambda exc: driver_errors.is_broken(error_code(exc)),
     )

@@ -235,6 +235,39 @@ class Proxy:
         return True
 
 
+class BlindProxy(Proxy):
+    """
+    A proxy that cannot read what it forwards, such as TLS.
+
+    :ivar lost: the number of answers that it has lost.
+    """
+
+    def __init__(self, address):
+        super().__init__(address)
+        del self.settings['ssl_mode']
+        self.lost = 0
+        self._losing = False
+
+    def lose_next_answer(self):
+        """Cut the line on which the server answers next."""
+        self._losing = True
+
+    def _forward(self, client, server):
+        with selectors.DefaultSelector() as selector:
+            selector.register(client, selectors.EVENT_READ, server)
+            selector.register(server, selectors.EVENT_READ, client)
+            while True:
+                for key, _ in selector.select():
+                    received = key.fileobj.recv(_CHUNK)
+                    if key.fileobj is server and self._losing:
+                        self._losing = False
+                        self.lost += 1
+                        return
+                    if not received:
+                        return
+                    key.data.sendall(received)
+
+
 def _first_packet(sent):
     """Return the packet with which the bytes begin, if it is complete."""
     end = _HEAD + int.from_bytes(sent[:3], 'little')

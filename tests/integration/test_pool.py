@@ -1,12 +1,16 @@
 """The connections that the package makes from the settings."""
 
 import contextlib
+import fcntl
+import socket
 import subprocess
+import threading
 
 import pytest
 
 from pyramid_mysql_session import StoreUnavailable
 from tests import helpers
+from tests.faults.proxy import BlindProxy
 
 
 def fill(request):
@@ -185,6 +189,69 @@ class TestEncryption:
             cipher(ssl_mode='VERIFY_CA', ssl_ca=str(other))
         assert caught.value.code == 2026
 
+    @pytest.mark.parametrize('ssl_mode', ['DISABLED', 'REQUIRED'])
+    @pytest.mark.parametrize('how', ['kill', 'restart', 'crash'])
+    def test_connections_that_the_server_ended_are_replaced_unseen(
+        self, private_server, certificate, ssl_mode, how
+    ):
+        server = private_server(**certificate)
+        database = server.create_database()
+        app = helpers.application(
+            database,
+            **over_tcp(server),
+            ssl_mode=ssl_mode,
+            connection_limit=8,
+        )
+        app.run(fill)
+        together = threading.Barrier(8)
+        threads = [
+            threading.Thread(
+                target=app.store._pool.run, args=(lambda _: together.wait(),)
+            )
+            for _ in range(8)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(helpers.connections(database)) == 8
+
+        if how == 'kill':
+            helpers.kill_connections(database)
+        elif how == 'restart':
+            server.restart()
+        else:
+            server.kill()
+            server.start()
+
+        numbers = [app.run(count).json for _ in range(20)]
+        assert numbers == list(range(2, 22))
+        app.close()
+
+    @pytest.mark.parametrize('ssl_mode', ['DISABLED', 'REQUIRED'])
+    def test_save_whose_answer_was_lost_is_stored_once(
+        self, private_server, certificate, ssl_mode
+    ):
+        server = private_server(**certificate)
+        database = server.create_database()
+        address = {'host': server.host, 'port': server.port}
+
+        with BlindProxy(address) as proxy:
+            app = helpers.application(
+                database, **proxy.settings, ssl_mode=ssl_mode
+            )
+            app.run(fill)
+
+            def count_and_lose(request):
+                request.session['number'] += 1
+                proxy.lose_next_answer()
+
+            for number in range(2, 22):
+                app.run(count_and_lose)
+                assert app.run(read).json == number
+            assert proxy.lost == 20
+            app.close()
+
     def test_client_certificate_is_shown_to_the_server(
         self, private_server, certificate
     ):
@@ -221,3 +288,69 @@ class TestEncryption:
 
         assert caught.value.code == 2026
         app.close()
+
+
+class TestFailedConnects:
+    """A connection that could not be made leaves nothing behind."""
+
+    def test_burst_over_the_users_limit_leaves_the_pool_usable(
+        self, database, make_app
+    ):
+        with helpers.user(database, 'ALL') as settings:
+            name = settings['user']
+            database.query(
+                f"ALTER USER {name}@'%' WITH MAX_USER_CONNECTIONS 3"
+            )
+            app = make_app(**settings, connection_limit=10)
+            app.run(fill)
+            session_id = app.run(
+                lambda request: request.session.session_id
+            ).json
+            together = threading.Barrier(10)
+            failed = []
+
+            def work():
+                together.wait()
+                try:
+                    app.store._pool.run(hold)
+                except StoreUnavailable as exc:
+                    failed.append(exc.code)
+
+            def hold(connection):
+                # until all that can have a connection have one
+                connection.fetch('SELECT 1')
+                helpers.wait_until(lambda: len(failed) == 7)
+
+            threads = [threading.Thread(target=work) for _ in range(10)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert failed == [1226] * 7
+
+            for _ in range(50):
+                assert app.store.load(session_id) is not None
+
+
+class TestSockets:
+    @pytest.mark.parametrize('seconds', [None, 5])
+    def test_default_timeout_of_the_program_changes_no_connection(
+        self, server, make_app, seconds
+    ):
+        before = socket.getdefaulttimeout()
+        socket.setdefaulttimeout(seconds)
+        try:
+            app = make_app(**over_tcp(server))
+            app.run(fill)
+            flags = app.store._pool.run(
+                lambda connection: fcntl.fcntl(
+                    connection._driver.fileno(), fcntl.F_GETFL
+                )
+            )
+        finally:
+            socket.setdefaulttimeout(before)
+
+        plain = server.connect()
+        expected = fcntl.fcntl(plain.fileno(), fcntl.F_GETFL)
+        plain.close()
+        assert flags == expected

@@ -26,7 +26,7 @@ LOST = (
 UNREACHABLE = (
     'MySQL cannot be reached. Check mysql_session.host, mysql_session.port, '
     'mysql_session.unix_socket and the ssl settings, and that the server '
-    'runs. (MySQL error 2002)'
+    'runs. (MySQL error {})'
 )
 
 
@@ -130,7 +130,9 @@ class TestSlowServer:
             with takes(1), pytest.raises(StoreUnavailable) as caught:
                 app.run(fill)
 
-        assert str(caught.value) == LOST
+        assert str(caught.value) == UNREACHABLE.format(2013)
+        # nothing was sent that could have been executed
+        assert not caught.value.outcome_unknown
         assert isinstance(caught.value.__cause__, MySQLdb.OperationalError)
 
     def test_statement_ends_after_read_timeout(self, private_server):
@@ -141,11 +143,11 @@ class TestSlowServer:
         app.run(fill)
 
         server.pause()
-        for _ in ('the open connection', 'a new one'):
+        for text, unknown in ((LOST, True), (UNREACHABLE.format(2013), False)):
             with takes(1), pytest.raises(StoreUnavailable) as caught:
                 app.run(read)
-            assert str(caught.value) == LOST
-            assert caught.value.outcome_unknown
+            assert str(caught.value) == text
+            assert caught.value.outcome_unknown == unknown
         server.resume()
 
         assert app.run(count).json == 2
@@ -228,7 +230,7 @@ class TestLostConnections:
         server.stop()
         with pytest.raises(StoreUnavailable) as caught:
             app.run(count)
-        assert str(caught.value) == UNREACHABLE
+        assert str(caught.value) == UNREACHABLE.format(2002)
         server.start()
 
         assert app.run(count).json == 3

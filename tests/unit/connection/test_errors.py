@@ -9,25 +9,28 @@ from pyramid_mysql_session.errors import (
     StoreUnavailable,
 )
 
+LOST = 'The connection to MySQL was lost'
+UNREACHABLE = 'MySQL cannot be reached'
+
 # reason, advice -> numbers
 UNAVAILABLE = {
     (
-        'The connection to MySQL was lost',
+        LOST,
         'Check that the server runs and look at its log; '
         'mysql_session.connect_timeout and mysql_session.read_timeout limit '
         'how long an answer may take.',
-    ): (0, 1053, 1153, 1927, 2006, 2013, 2014, 2027, 2055, 4031),
+    ): (0, 1053, 1153, 1927, 2000, 2006, 2013, 2014, 2026, 2999, 4031),
     (
-        'MySQL cannot be reached',
+        UNREACHABLE,
         'Check mysql_session.host, mysql_session.port, '
         'mysql_session.unix_socket and the ssl settings, and that the server '
         'runs.',
-    ): (2001, 2002, 2003, 2004, 2005, 2012, 2026),
+    ): (0, 1053, 2001, 2002, 2003, 2005, 2012, 2013, 2026),
     (
         'MySQL refused the user',
         'Check mysql_session.user, mysql_session.password and from which '
         'host the user may connect.',
-    ): (1045, 1129, 1130, 1251, 1698, 1820, 1862, 2054, 2059),
+    ): (1045, 1129, 1130, 1251, 1698, 1820, 1862, 2054, 2059, 2061),
     (
         'The database does not exist',
         'Create it or check mysql_session.database.',
@@ -68,9 +71,6 @@ LOCKED = {
         'rows of the session table.',
     ): (1213,),
 }
-OUTCOME_UNKNOWN = {
-    *(0, 1053, 1153, 1213, 1927, 2006, 2013, 2014, 2027, 2055, 4031)
-}
 CASES = [
     (type_, *text, code)
     for type_, kinds in (
@@ -84,13 +84,13 @@ CASES = [
 
 @pytest.mark.parametrize(('type_', 'reason', 'advice', 'code'), CASES)
 def test_number_is_translated(type_, reason, advice, code):
-    error = translate(code)
+    error = translate(code, connecting=reason == UNREACHABLE)
 
     assert type(error) is type_
     number = '' if code is None else f' (MySQL error {code})'
     assert str(error) == f'{reason}. {advice}{number}'
     assert error.code == code
-    assert error.outcome_unknown is (code in OUTCOME_UNKNOWN)
+    assert error.outcome_unknown is (reason == LOST)
 
 
 def test_missing_table_is_a_schema_error():
