@@ -87,6 +87,16 @@ class PayloadTooLarge(SessionError, ValueError):
         self.limit = limit
 
 
+class UserIDError(SessionError, TypeError):
+    """A user id is neither text nor a whole number; nothing was sent."""
+
+    def __init__(self, userid: object) -> None:
+        super().__init__(
+            'A user id is text or a whole number, not of type '
+            f'{type(userid).__name__}. Use a text that names the user.'
+        )
+
+
 class PayloadNotSerializable(SessionError, TypeError):
     """
     The serializer refuses a value; nothing was sent.

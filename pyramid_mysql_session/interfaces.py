@@ -28,9 +28,9 @@ class IMySQLSessionStore(Interface):
     Sessions as records in one table.
 
     A session id is the text from the verified cookie, an idle time-out a
-    number of seconds. Whether a record is alive is decided by the server's
-    clock alone. Each method may raise
-    :exc:`pyramid_mysql_session.StoreUnavailable` or its subclass
+    number of seconds, or ``None`` if only the absolute one counts. Whether a
+    record is alive is decided by the server's clock alone. Each method may
+    raise :exc:`pyramid_mysql_session.StoreUnavailable` or its subclass
     :exc:`~pyramid_mysql_session.LockTimeout`, and
     :exc:`pyramid_mysql_session.SchemaError` at first use.
     """
@@ -45,6 +45,13 @@ class IMySQLSessionStore(Interface):
             ``None`` when there is none.
         """
 
+    def find_live(session_ids):
+        """
+        Tell which of some sessions live, by their ids.
+
+        :returns: a :class:`~pyramid_mysql_session.store.results.Living`.
+        """
+
     def is_renewed(session_id):
         """Tell whether the session of an unknown id lives under another."""
 
@@ -55,7 +62,7 @@ class IMySQLSessionStore(Interface):
         A record that has this id already is one whose creation was not
         answered: it is left as it is.
 
-        :param userid: text for the userid column.
+        :param userid: text or a whole number for the userid column.
         :param replaces: ids of sessions that are ended, under every id that
             they had, in the same transaction.
         :returns: the revision of the record.
@@ -94,14 +101,17 @@ class IMySQLSessionStore(Interface):
         :raises pyramid_mysql_session.PayloadTooLarge: before it is sent.
         """
 
-    def touch(session_id, idle_timeout):
+    def touch(session_id, idle_timeout, revision=None):
         """
         Move the idle deadline of a session; its payload is not rewritten.
 
         A touch never creates or revives a record, never shortens its life
         and never passes the absolute deadline.
 
-        :returns: ``False`` when no live record has that id.
+        :param revision: as loaded; a record that was saved since is left as
+            it is.
+        :returns: ``False`` when no live record has that id, ``None`` when it
+            has another revision.
         """
 
     def delete(session_id, revision=None):
@@ -134,14 +144,22 @@ class IMySQLSessionStore(Interface):
         """
 
     def for_user(userid):
-        """Return the list of live records whose user id is this text."""
+        """
+        Return the list of live records of a user.
+
+        :param userid: text or a whole number; 5 and ``'5'`` are the same.
+        :raises pyramid_mysql_session.UserIDError: it is something else.
+        """
 
     def delete_for_user(userid, keep=None):
         """
         Delete the sessions of a user.
 
-        :param keep: an id of one that stays, also if it was renewed since.
+        :param userid: text or a whole number; 5 and ``'5'`` are the same.
+        :param keep: an id of one that stays, also if it was renewed since;
+            whoever has locked it is not waited for.
         :returns: the number of live sessions that were deleted.
+        :raises pyramid_mysql_session.UserIDError: before anything is deleted.
         """
 
     def clear():

@@ -13,6 +13,7 @@ from pyramid_mysql_session import (
     LockTimeout,
     PayloadTooLarge,
     StoreUnavailable,
+    UserIDError,
 )
 from pyramid_mysql_session.store.keys import renew_session_id, stored_key
 from tests.save_contract import IDLE, ONE, THREE, TWO, SaveContract, id_of
@@ -60,6 +61,49 @@ class StoreContract(SaveContract):
         record = make_store(absolute_timeout=30).load(ONE)
 
         assert record.expires == clock.now + 30
+
+    # touch by revision
+
+    def test_touch_leaves_a_record_that_was_saved_since(
+        self, store, revision, clock
+    ):
+        saved = store.save(ONE, '{}', revision, IDLE - 50).revision
+
+        assert store.touch(ONE, IDLE, revision) is None
+        assert store.load(ONE).expires == clock.now + IDLE - 50
+        assert store.touch(ONE, IDLE, saved) is True
+        assert store.load(ONE).expires == clock.now + IDLE
+        assert store.touch(TWO, IDLE, saved) is False
+
+    # without an idle time-out
+
+    @pytest.mark.parametrize('action', ['create', 'save', 'touch', 'locked'])
+    def test_absolute_timeout_alone_decides(self, make_store, clock, action):
+        store = make_store(absolute_timeout=300)
+        revision = store.create(ONE, '{}', 10 if action != 'create' else None)
+        if action == 'save':
+            store.save(ONE, '{}', revision, None)
+        elif action == 'touch':
+            store.touch(ONE, None)
+        elif action == 'locked':
+            with store.locked(ONE) as row:
+                row.save('{}', None)
+
+        record = store.load(ONE)
+        assert record.expires == record.created + 300
+
+    # find_live
+
+    def test_find_live_gives_the_living_in_their_order(self, store, expired):
+        store.create(TWO, '{}', IDLE)
+        store.create(THREE, '{}', IDLE)
+
+        renewed = renew_session_id(TWO)
+        store.save(TWO, None, store.load(TWO).revision, IDLE, None, renewed)
+
+        found = store.find_live([THREE, id_of(7), ONE, TWO, renewed])
+        assert found == ([THREE, renewed], [TWO])
+        assert store.find_live([id_of(7), ONE]) == ([], [])
 
     # is_renewed
 
@@ -347,6 +391,61 @@ class StoreContract(SaveContract):
         assert store.for_user('ada') == [
             (stored_key(id_of(0)), 'ada', store.load(id_of(0)))
         ]
+
+    @pytest.mark.parametrize('userid', [5, '5'])
+    def test_user_may_be_a_number_and_is_the_same_as_text(
+        self, store, revision, userid
+    ):
+        store.create(TWO, '{}', IDLE, 5)
+        store.create(THREE, '{}', IDLE, '5')
+        store.save(ONE, '{}', revision, IDLE, 5)
+
+        assert [found.userid for found in store.for_user(userid)] == ['5'] * 3
+        assert store.delete_for_user(userid, keep=TWO) == 2
+        assert store.delete_for_user(userid) == 1
+
+    @pytest.mark.parametrize(
+        'userid', [None, True, False, 5.0, b'5', ('5',), ['5'], object()]
+    )
+    def test_user_of_another_type_is_refused_before_anything_happens(
+        self, store, userid
+    ):
+        for number, name in enumerate(('None', 'True', '5', None, 1)):
+            store.create(id_of(number), '{}', IDLE, name)
+
+        with pytest.raises(UserIDError, match='A user id is text or a whole'):
+            store.for_user(userid)
+        with pytest.raises(UserIDError):
+            store.delete_for_user(userid)
+        with pytest.raises(UserIDError):
+            store.delete_for_user(userid, keep=id_of(0))
+        if userid is not None:
+            with pytest.raises(UserIDError):
+                store.create(id_of(7), '{}', IDLE, userid)
+            with pytest.raises(UserIDError):
+                store.measure('{}', userid)
+
+        assert store.count() == 5
+
+    @pytest.mark.parametrize('userid', ['x' * 256, 10**255, -(10**4000)])
+    def test_user_id_that_is_too_long_is_refused(self, store, userid):
+        for method in (store.for_user, store.delete_for_user):
+            with pytest.raises(PayloadTooLarge):
+                method(userid)
+
+    def test_delete_for_user_does_not_wait_for_the_one_that_stays(
+        self, store, revision
+    ):
+        store.save(ONE, '{}', revision, IDLE, 'ada')
+        store.create(TWO, '{}', IDLE, 'ada')
+        store.create(THREE, '{}', IDLE, 'ada')
+
+        with store.locked(ONE) as row:
+            assert store.delete_for_user('ada', keep=ONE) == 2
+            assert row.save('{"a":2}', IDLE, 'ada')
+
+        assert store.load(ONE).payload == '{"a":2}'
+        assert store.count() == 1
 
     def test_delete_for_user_leaves_all_others(self, store, expired):
         for number, userid in enumerate(('ada', 'bob', 'ada'), start=2):

@@ -17,10 +17,12 @@ from pyramid_mysql_session.store import revisions
 from pyramid_mysql_session.store.keys import family_range, stored_key
 from pyramid_mysql_session.store.results import (
     Deletion,
+    Living,
     LockedRecord,
     Outcome,
     Record,
 )
+from pyramid_mysql_session.store.userids import userid_text
 from pyramid_mysql_session.store.users import StoredSession
 
 #: When the clocks of tests begin.
@@ -88,11 +90,19 @@ class MemoryStore:
         self._open('load')
         return self._record(self._find(session_id))
 
+    def find_live(self, session_ids):
+        self._open('find_live')
+        living = Living([], [])
+        for each in session_ids:
+            if self._alive(self._find(each)):
+                living.live.append(each)
+            elif self._alive_under_another_id(each):
+                living.renewed.append(each)
+        return living
+
     def is_renewed(self, session_id):
         self._open('is_renewed')
-        return any(
-            self._alive(self.rows[key]) for key in self._ids(session_id)
-        )
+        return self._alive_under_another_id(session_id)
 
     def create(
         self, session_id, payload, idle_timeout, userid=None, replaces=()
@@ -107,7 +117,8 @@ class MemoryStore:
         if row is None:
             now = self.clock.now
             expires = self._deadline(now, idle_timeout)
-            row = Row(payload, now, expires, revisions.first(), userid)
+            text = None if userid is None else userid_text(userid)
+            row = Row(payload, now, expires, revisions.first(), text)
             self.rows[stored_key(session_id)] = row
         return row.revision
 
@@ -151,12 +162,14 @@ class MemoryStore:
                     return Outcome(written)
         return Outcome(None, self._record(row) if self._alive(row) else None)
 
-    def touch(self, session_id, idle_timeout):
+    def touch(self, session_id, idle_timeout, revision=None):
         self._open('touch')
         self._unlocked(session_id)
         row = self._find(session_id)
         if not self._alive(row):
             return False
+        if revision not in (None, row.revision):
+            return None
         deadline = self._deadline(row.created, idle_timeout)
         self.rows[stored_key(session_id)] = row._replace(
             expires=max(row.expires, deadline)
@@ -207,6 +220,7 @@ class MemoryStore:
                 yield StoredSession(key, row.userid, self._record(row))
 
     def for_user(self, userid):
+        userid = userid_text(userid)
         return [
             stored
             for stored in self.iter_sessions()
@@ -263,6 +277,8 @@ class MemoryStore:
         self.calls.append(name)
 
     def _measure(self, payload, userid):
+        if userid is not None:
+            userid = userid_text(userid)
         for text, limit in ((payload, self._max_payload_bytes), (userid, 255)):
             if text is not None and len(text) > limit:
                 raise PayloadTooLarge('It', len(text), limit, '')
@@ -280,6 +296,11 @@ class MemoryStore:
         """Return the keys of the rows that a session has, at most one."""
         least, greatest = family_range(session_id)
         return [key for key in self.rows if least <= key <= greatest]
+
+    def _alive_under_another_id(self, session_id):
+        return any(
+            self._alive(self.rows[key]) for key in self._ids(session_id)
+        )
 
     def _end(self, session_id):
         keys = self._ids(session_id)
@@ -300,10 +321,12 @@ class MemoryStore:
         return Record(payload, created, expires, revision, self.clock.now)
 
     def _deadline(self, created, idle_timeout):
-        deadline = self.clock.now + idle_timeout
+        deadlines = []
+        if idle_timeout is not None:
+            deadlines.append(self.clock.now + idle_timeout)
         if self._absolute_timeout is not None:
-            deadline = min(deadline, created + self._absolute_timeout)
-        return deadline
+            deadlines.append(created + self._absolute_timeout)
+        return min(deadlines)
 
     def _remove(self, session_id):
         return self.rows.pop(stored_key(session_id), None) is not None
@@ -327,6 +350,7 @@ class MemoryStore:
             revision=written, expires=self._deadline(row.created, idle_timeout)
         )
         if payload is not None:
-            row = row._replace(payload=payload, userid=userid)
+            text = None if userid is None else userid_text(userid)
+            row = row._replace(payload=payload, userid=text)
         self.rows[stored_key(new_session_id or session_id)] = row
         return True

@@ -12,7 +12,16 @@ from ..connection.driver import Connection, packet_too_large
 from ..errors import LockTimeout, StoreUnavailable
 from . import revisions
 from .access import TableAccess
-from .results import Deletion, LockedRecord, Outcome, Payload, Record
+from .keys import FAMILY_BYTES
+from .results import (
+    Deletion,
+    Living,
+    LockedRecord,
+    Outcome,
+    Payload,
+    Record,
+    UserID,
+)
 from .statements import Statement, Statements
 
 # a log-out meets a renewal again and again only if somebody wants it so
@@ -50,6 +59,19 @@ class Records:
             lambda connection: self._fetch(connection, session_id)
         )
 
+    def find_live(self, session_ids: Sequence[str]) -> Living:
+        rows = self._access.fetch(self._write.find_live(session_ids))
+        keys = {key for (key,) in rows}
+        families = {key[:FAMILY_BYTES] for key in keys}
+        living = Living([], [])
+        for session_id in session_ids:
+            key = self._write.key(session_id)
+            if key in keys:
+                living.live.append(session_id)
+            elif key[:FAMILY_BYTES] in families:
+                living.renewed.append(session_id)
+        return living
+
     def is_renewed(self, session_id: str) -> bool:
         access = self._access
         return bool(
@@ -63,8 +85,8 @@ class Records:
         self,
         session_id: str,
         payload: Payload,
-        idle_timeout: int,
-        userid: str | None,
+        idle_timeout: int | None,
+        userid: UserID | None,
         replaces: Sequence[str],
     ) -> int:
         access = self._access
@@ -100,11 +122,10 @@ class Records:
 
         return access.run(work)
 
-    def measure(self, payload: Payload, userid: str | None) -> None:
+    def measure(self, payload: Payload, userid: UserID | None) -> None:
         access = self._access
         access.ready()
-        self._write.measure(payload)
-        self._write.userid(userid)
+        self._write.measure(payload, userid)
         if len(payload) >= access.packet_limit:
             # somebody may have raised it since it was read
             access.run(access.read_packet_limit)
@@ -116,8 +137,8 @@ class Records:
         session_id: str,
         payload: Payload | None,
         revision: int,
-        idle_timeout: int,
-        userid: str | None,
+        idle_timeout: int | None,
+        userid: UserID | None,
         new_session_id: str | None,
         attempted: int | None,
     ) -> Outcome:
@@ -159,14 +180,19 @@ class Records:
                 exc.attempted = written
             raise
 
-    def touch(self, session_id: str, idle_timeout: int) -> bool:
-        sql = self._write.touch(session_id, idle_timeout)
+    def touch(
+        self, session_id: str, idle_timeout: int | None, revision: int | None
+    ) -> bool | None:
+        sql = self._write.touch(session_id, idle_timeout, revision)
 
-        def work(connection: Connection) -> bool:
+        def work(connection: Connection) -> bool | None:
             if connection.execute(sql):
                 return True
             # without CLIENT.FOUND_ROWS a row that needed no change counts 0
-            return _live(self._fetch(connection, session_id)) is not None
+            record = _live(self._fetch(connection, session_id))
+            if record is None:
+                return False
+            return True if revision in (None, record.revision) else None
 
         return self._access.run(work)
 

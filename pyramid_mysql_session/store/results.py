@@ -8,6 +8,7 @@ from typing import NamedTuple
 from . import revisions
 
 Payload = str | bytes
+UserID = str | int
 
 
 class Record(NamedTuple):
@@ -55,6 +56,15 @@ class Record(NamedTuple):
         return f'<Record of {size} bytes, expires {self.expires}>'
 
 
+class Living(NamedTuple):
+    """Which of some session ids lead to a live record, in their order."""
+
+    #: Those that its record has now.
+    live: list[str]
+    #: Those whose session has got another id since.
+    renewed: list[str]
+
+
 class Outcome(NamedTuple):
     """What became of a save."""
 
@@ -99,8 +109,8 @@ class LockedRecord:
     def save(
         self,
         payload: Payload | None,
-        idle_timeout: int,
-        userid: str | None = None,
+        idle_timeout: int | None,
+        userid: UserID | None = None,
         new_session_id: str | None = None,
     ) -> bool:
         """Save as the store does; ``False`` when it expired meanwhile."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..errors import PayloadNotSerializable, PayloadTooLarge
 from . import keys
 from .access import TableAccess
-from .results import Payload
-from .schema import text_literal
-
-_USERID_LIMIT = 255
+from .results import Payload, UserID
+from .userids import userid_literal
 
 
 class Statement(NamedTuple):
@@ -55,24 +54,33 @@ class Statements:
             f'{self._where(session_id)}{rest}'
         )
 
+    def find_live(self, session_ids: Sequence[str]) -> str:
+        families = ' OR '.join(map(self.of_family, session_ids))
+        return (
+            f'SELECT {self._key} FROM {self._access.name} '
+            f'FORCE INDEX ({self._access.table.key_index}) '
+            f'WHERE ({families}) AND {self._access.row_alive}'
+        )
+
     def insert(
         self,
         session_id: str,
         payload: Payload,
         revision: int,
-        idle_timeout: int,
-        userid: str | None,
+        idle_timeout: int | None,
+        userid: UserID | None,
     ) -> Statement:
         access = self._access
-        self.measure(payload)
-        idle = min(idle_timeout, access.absolute_timeout or idle_timeout)
+        self.measure(payload, userid)
+        timeouts = (idle_timeout, access.absolute_timeout)
+        idle = min(each for each in timeouts if each is not None)
         return Statement(
             f'INSERT INTO {access.name} ({self._key}, {self._created}, '
             f'{self._expires}, {self._revision}, {self._userid}, '
             f'{self._data}) '
             f'VALUES ({self._id(session_id)}, UNIX_TIMESTAMP(), '
             f'UNIX_TIMESTAMP() + {idle:d}, {revision:d}, '
-            f'{self.userid(userid)}, ',
+            f'{_userid(userid)}, ',
             payload,
             ')',
         )
@@ -82,8 +90,8 @@ class Statements:
         session_id: str,
         payload: Payload | None,
         revision: int,
-        idle_timeout: int,
-        userid: str | None,
+        idle_timeout: int | None,
+        userid: UserID | None,
         new_session_id: str | None,
         written: int,
     ) -> Statement:
@@ -96,22 +104,25 @@ class Statements:
         if new_session_id is not None:
             head += f', {self._key} = {self._id(new_session_id)}'
         if payload is not None:
-            self.measure(payload)
-            head += (
-                f', {self._userid} = {self.userid(userid)}, {self._data} = '
-            )
+            self.measure(payload, userid)
+            head += f', {self._userid} = {_userid(userid)}, {self._data} = '
         rest = (
             f' {self._where(session_id)} '
             f'AND {self._revision} = {revision:d} AND {access.row_alive}'
         )
         return Statement(head, payload, rest)
 
-    def touch(self, session_id: str, idle_timeout: int) -> str:
+    def touch(
+        self, session_id: str, idle_timeout: int | None, revision: int | None
+    ) -> str:
         access = self._access
+        unchanged = ''
+        if revision is not None:
+            unchanged = f' AND {self._revision} = {revision:d}'
         return (
             f'UPDATE {access.name} SET {self._expires} = '
             f'GREATEST({self._expires}, {self._after(idle_timeout)}) '
-            f'{self._where(session_id)} AND {access.row_alive}'
+            f'{self._where(session_id)}{unchanged} AND {access.row_alive}'
         )
 
     def delete(self, session_id: str, revision: int) -> str:
@@ -123,6 +134,14 @@ class Statements:
     def delete_family(self, session_id: str) -> str:
         return f'DELETE {self._access.name} {self._from_family(session_id)}'
 
+    def delete_keys(self, some: Sequence[bytes], condition: str) -> str:
+        values = ', '.join(f"x'{each.hex()}'" for each in some)
+        return (
+            f'DELETE {self._access.name} FROM {self._access.name} '
+            f'FORCE INDEX ({self._access.table.key_index}) '
+            f'WHERE {self._key} IN ({values}) AND {condition}'
+        )
+
     def find_family(self, session_id: str) -> str:
         return f'SELECT 1 {self._from_family(session_id)}'
 
@@ -131,36 +150,14 @@ class Statements:
         least, greatest = keys.family_range(session_id, self._shard_bytes)
         return f"{self._key} BETWEEN x'{least.hex()}' AND x'{greatest.hex()}'"
 
-    def userid(self, userid: str | None) -> str:
+    def measure(self, payload: Payload, userid: UserID | None) -> None:
         """
-        Write the value of the userid column.
-
-        :raises pyramid_mysql_session.PayloadTooLarge: it is too long.
-        :raises pyramid_mysql_session.PayloadNotSerializable: it is no UTF-8.
-        """
-        if userid is None:
-            return 'NULL'
-        if len(userid) > _USERID_LIMIT:
-            raise PayloadTooLarge(
-                'The user id in characters',
-                len(userid),
-                _USERID_LIMIT,
-                'Name another key with mysql_session.userid_key.',
-            )
-        try:
-            return text_literal(userid)
-        except UnicodeEncodeError as exc:
-            raise PayloadNotSerializable(
-                'the user id', 'has a lone surrogate, which is no UTF-8'
-            ) from exc
-
-    def measure(self, payload: Payload) -> None:
-        """
-        See that the data column can hold a payload.
+        See that the columns can hold a payload and a user id.
 
         :raises pyramid_mysql_session.PayloadTooLarge: it is too large.
         :raises pyramid_mysql_session.PayloadNotSerializable: it is no UTF-8.
         """
+        _userid(userid)
         size = len(payload)
         if isinstance(payload, str) and not payload.isascii():
             try:
@@ -191,13 +188,25 @@ class Statements:
     def _where(self, session_id: str) -> str:
         return f'WHERE {self._key} = {self._id(session_id)}'
 
-    def _id(self, session_id: str) -> str:
-        return f"x'{keys.stored_key(session_id, self._shard_bytes).hex()}'"
+    def key(self, session_id: str) -> bytes:
+        """Return the primary key of a session id."""
+        return keys.stored_key(session_id, self._shard_bytes)
 
-    def _after(self, idle_timeout: int) -> str:
+    def _id(self, session_id: str) -> str:
+        return f"x'{self.key(session_id).hex()}'"
+
+    def _after(self, idle_timeout: int | None) -> str:
         """Return SQL for the deadline of a session that is used now."""
-        idle = f'UNIX_TIMESTAMP() + {idle_timeout:d}'
+        deadlines = []
+        if idle_timeout is not None:
+            deadlines.append(f'UNIX_TIMESTAMP() + {idle_timeout:d}')
         absolute_timeout = self._access.absolute_timeout
-        if absolute_timeout is None:
-            return idle
-        return f'LEAST({idle}, {self._created} + {absolute_timeout:d})'
+        if absolute_timeout is not None:
+            deadlines.append(f'{self._created} + {absolute_timeout:d}')
+        both = ', '.join(deadlines)
+        return f'LEAST({both})' if len(deadlines) > 1 else both
+
+
+def _userid(userid: UserID | None) -> str:
+    """Write the value of the userid column."""
+    return 'NULL' if userid is None else userid_literal(userid)

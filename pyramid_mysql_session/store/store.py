@@ -12,7 +12,15 @@ from ..interfaces import IMySQLSessionStore
 from .access import TableAccess
 from .purging import Purger
 from .records import Records
-from .results import Deletion, LockedRecord, Outcome, Payload, Record
+from .results import (
+    Deletion,
+    Living,
+    LockedRecord,
+    Outcome,
+    Payload,
+    Record,
+    UserID,
+)
 from .schema import Table
 from .statements import Statements
 from .users import StoredSession, Users
@@ -63,6 +71,10 @@ class MySQLSessionStore:
         """Return the record of a session, expired or not."""
         return self._records.load(session_id)
 
+    def find_live(self, session_ids: Sequence[str]) -> Living:
+        """Tell which of some sessions live, and which under another id."""
+        return self._records.find_live(session_ids)
+
     def is_renewed(self, session_id: str) -> bool:
         """Tell whether the session of an unknown id lives under another."""
         return self._records.is_renewed(session_id)
@@ -71,8 +83,8 @@ class MySQLSessionStore:
         self,
         session_id: str,
         payload: Payload,
-        idle_timeout: int,
-        userid: str | None = None,
+        idle_timeout: int | None,
+        userid: UserID | None = None,
         replaces: Sequence[str] = (),
     ) -> int:
         """Insert a record under a fresh session id; return its revision."""
@@ -80,7 +92,7 @@ class MySQLSessionStore:
             session_id, payload, idle_timeout, userid, replaces
         )
 
-    def measure(self, payload: Payload, userid: str | None = None) -> None:
+    def measure(self, payload: Payload, userid: UserID | None = None) -> None:
         """Raise what ``create`` would, if it is too large to be stored."""
         self._records.measure(payload, userid)
 
@@ -89,8 +101,8 @@ class MySQLSessionStore:
         session_id: str,
         payload: Payload | None,
         revision: int,
-        idle_timeout: int,
-        userid: str | None = None,
+        idle_timeout: int | None,
+        userid: UserID | None = None,
         new_session_id: str | None = None,
         attempted: int | None = None,
     ) -> Outcome:
@@ -105,9 +117,19 @@ class MySQLSessionStore:
             attempted,
         )
 
-    def touch(self, session_id: str, idle_timeout: int) -> bool:
-        """Move the idle deadline; ``False`` when no live record is there."""
-        return self._records.touch(session_id, idle_timeout)
+    def touch(
+        self,
+        session_id: str,
+        idle_timeout: int | None,
+        revision: int | None = None,
+    ) -> bool | None:
+        """
+        Move the idle deadline; ``False`` when no live record is there.
+
+        :param revision: as loaded; if the record has another one, nothing is
+            done and ``None`` returned.
+        """
+        return self._records.touch(session_id, idle_timeout, revision)
 
     def delete(self, session_id: str, revision: int | None = None) -> Deletion:
         """
@@ -134,16 +156,24 @@ class MySQLSessionStore:
         """
         return self._users.iterate(batch)
 
-    def for_user(self, userid: str) -> list[StoredSession]:
-        """Return the live sessions whose user id is this text."""
+    def for_user(self, userid: UserID) -> list[StoredSession]:
+        """
+        Return the live sessions of a user.
+
+        :param userid: text or a whole number; 5 and ``'5'`` are the same.
+        :raises pyramid_mysql_session.UserIDError: it is something else.
+        """
         return self._users.of_user(userid)
 
-    def delete_for_user(self, userid: str, keep: str | None = None) -> int:
+    def delete_for_user(self, userid: UserID, keep: str | None = None) -> int:
         """
         Delete the live sessions of a user.
 
-        :param keep: an id of one that stays, also if it was renewed since.
+        :param userid: text or a whole number; 5 and ``'5'`` are the same.
+        :param keep: an id of one that stays, also if it was renewed since;
+            whoever has locked it is not waited for.
         :returns: the number of sessions that were deleted.
+        :raises pyramid_mysql_session.UserIDError: before anything is deleted.
         """
         return self._users.delete_of_user(userid, keep)
 

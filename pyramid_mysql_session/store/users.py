@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ..errors import LockTimeout
 from .access import TableAccess
 from .keys import FAMILY_BYTES
 from .records import Records
-from .results import Record
-from .schema import text, text_literal
+from .results import Record, UserID
+from .schema import text
 from .statements import Statements
+from .userids import userid_literal
+
+# a long list of keys is not looked up in the index any more
+_AT_ONCE = 600
+# a log-out meets a renewal again and again only if somebody wants it so
+_MISSES = 10
 
 
 class StoredSession(NamedTuple):
@@ -70,19 +77,38 @@ class Users:
             yield from sessions
             last = sessions[-1].key
 
-    def of_user(self, userid: str) -> list[StoredSession]:
-        """Return the live sessions whose user id is this text."""
+    def of_user(self, userid: UserID) -> list[StoredSession]:
+        """Return the live sessions of a user."""
         return self._list(self._is_user(userid))
 
-    def delete_of_user(self, userid: str, keep: str | None) -> int:
+    def delete_of_user(self, userid: UserID, keep: str | None) -> int:
         """Delete the live sessions of a user but one; return their number."""
         access = self._access
+        is_user = self._is_user(userid)
         others = ''
         if keep is not None:
             others = f' AND NOT ({self._write.of_family(keep)})'
-        return access.execute(
-            f'DELETE FROM {access.name} WHERE '
-            f'{self._is_user(userid)} AND {access.alive}{others}'
+        deleted = misses = 0
+        while misses < _MISSES:
+            # a DELETE would wait for the lock of the one that stays
+            keys = access.fetch(
+                f'SELECT {self._key} FROM {access.name} '
+                f'WHERE {is_user} AND {access.alive}{others} LIMIT {_AT_ONCE}'
+            )
+            if not keys:
+                return deleted
+            rows = access.execute(
+                self._write.delete_keys([key for (key,) in keys], is_user)
+            )
+            deleted += rows
+            if rows == len(keys) < _AT_ONCE:
+                return deleted
+            # a renewal has moved one to where nobody has looked yet
+            misses += rows < len(keys)
+        raise LockTimeout(
+            'The ids of sessions were renewed each time that they were to be '
+            'deleted',
+            'Look for what renews them again and again.',
         )
 
     def clear(self) -> int:
@@ -114,9 +140,9 @@ class Users:
             for key, userid, *row in rows
         ]
 
-    def _is_user(self, userid: str) -> str:
+    def _is_user(self, userid: UserID) -> str:
         # utf8mb4_bin finds 'me ' for 'me'; bytes are compared exactly
-        literal = text_literal(userid)
+        literal = userid_literal(userid)
         return (
             f'{self._userid} = {literal} '
             f'AND CAST({self._userid} AS BINARY) = CAST({literal} AS BINARY)'

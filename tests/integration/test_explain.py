@@ -51,17 +51,18 @@ CASES = {
         lambda store: store.delete(IDS[-1], 1),
         ['PRIMARY'],
     ),
+    'find_live': (lambda store: store.find_live(IDS[-200:]), ['PRIMARY']),
     'is_renewed': (lambda store: store.is_renewed(IDS[-1]), ['PRIMARY']),
     'locked, saved': (lock_and_save, ['PRIMARY', 'PRIMARY']),
     'locked, deleted': (lock_and_delete, ['PRIMARY', 'PRIMARY']),
     'for_user': (lambda store: store.for_user('user 7'), ['userid']),
     'delete_for_user': (
         lambda store: store.delete_for_user('user 7'),
-        ['userid'],
+        ['userid', 'PRIMARY'],
     ),
     'delete_for_user but one': (
         lambda store: store.delete_for_user('user 7', keep=IDS[-1]),
-        ['userid'],
+        ['userid', 'PRIMARY'],
     ),
     'purge': (
         lambda store: store.purge(exclusive=True),
