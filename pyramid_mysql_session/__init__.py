@@ -6,8 +6,11 @@ What this module does not export is private.
 
 from __future__ import annotations
 
+import sys
+import traceback
 from typing import Any
 
+from pyramid.config.actions import ActionInfo
 from pyramid.interfaces import ISessionFactory
 
 from .errors import (
@@ -18,6 +21,7 @@ from .errors import (
     SessionError,
     SettingsError,
     StoreUnavailable,
+    UserIDError,
 )
 from .events import (
     SessionCreated,
@@ -46,6 +50,7 @@ __all__ = [
     'SessionsPurged',
     'SettingsError',
     'StoreUnavailable',
+    'UserIDError',
     'get_store',
     'includeme',
     'session_factory_from_settings',
@@ -75,16 +80,61 @@ def includeme(config: Any) -> None:
     )
 
     def register() -> None:
-        registry = config.registry
         factory = session_factory_from_settings(
             registry.settings, registry.get(POOL_KEY)
         )
         factory.serve(registry)
-        introspectable['factory'] = factory
+        introspectable['factory'] = pending.factory = factory
         registry.registerUtility(factory, ISessionFactory)
 
-    # the discriminator of config.set_session_factory: the two conflict
-    config.action(ISessionFactory, register, introspectables=(introspectable,))
+    registry = config.registry
+    pending = _NotYet()
+    if registry.queryUtility(ISessionFactory) is None:
+        # some that are included later look for one, and else set their own
+        registry.registerUtility(pending, ISessionFactory)
+    before, config.info = config.info, _including()
+    try:
+        # the discriminator of config.set_session_factory: the two conflict
+        config.action(
+            ISessionFactory, register, introspectables=(introspectable,)
+        )
+    finally:
+        config.info = before
+
+
+class _NotYet:
+    """Stands for the session factory until the configuration is committed."""
+
+    factory: MySQLSessionFactory | None = None
+
+    def __call__(self, request: Any) -> Any:
+        return self.get()(request)
+
+    def get(self) -> MySQLSessionFactory:
+        if self.factory is None:
+            raise LookupError(
+                'the session factory of pyramid_mysql_session is made when '
+                'the configuration is committed: call config.commit() first'
+            )
+        return self.factory
+
+
+def _including() -> ActionInfo:
+    """Say who includes us, for Pyramid's report of a conflict."""
+    frame = sys._getframe(1)
+    inside = 'pyramid', __name__
+    while frame.f_back is not None and (
+        frame.f_globals.get('__name__', '').partition('.')[0] in inside
+    ):
+        frame = frame.f_back
+    (caller,) = traceback.extract_stack(frame, limit=1)
+    line = includeme.__code__.co_firstlineno
+    return ActionInfo(
+        caller.filename,
+        caller.lineno,
+        caller.name,
+        f'{caller.line}\n(which includes line {line} of {__file__})',
+    )
 
 
 def get_store(request_or_registry: Any) -> MySQLSessionStore:
@@ -95,6 +145,8 @@ def get_store(request_or_registry: Any) -> MySQLSessionStore:
     """
     registry = getattr(request_or_registry, 'registry', request_or_registry)
     factory = registry.queryUtility(ISessionFactory)
+    if isinstance(factory, _NotYet):
+        factory = factory.get()
     if not isinstance(factory, MySQLSessionFactory):
         raise LookupError(
             f'the session factory is {factory!r}, not one of '

@@ -23,6 +23,7 @@ from pyramid_mysql_session.session.kit import SessionKit
 from pyramid_mysql_session.session.saving import Saving
 from pyramid_mysql_session.session.serializers import JSONSerializer
 from pyramid_mysql_session.session.session import MySQLSession
+from pyramid_mysql_session.settings.table import LONGEST_TIMEOUT
 from pyramid_mysql_session.store.keys import (
     handle,
     make_session_id,
@@ -123,7 +124,7 @@ class Request:
 
     def __init__(self, kit, cookie, lineages):
         self.listener = Listener()
-        self.saving = Saving(kit, self.listener, cookie)
+        self.saving = Saving(kit, self.listener, [cookie] if cookie else [])
         self.session = MySQLSession(self.saving)
         self.cookie = cookie
         self.change = Change()
@@ -150,11 +151,14 @@ class Sequence:
             make_session_id,
             renew_session_id,
             handle,
-            IDLE,
-            None,
-            'auto',
-            'auth.userid',
-            1,
+            idle_timeout=IDLE,
+            anonymous_idle_timeout=None,
+            absolute_timeout=None,
+            touch_interval='auto',
+            cookie_max_age=None,
+            longest_timeout=LONGEST_TIMEOUT,
+            userid_key='auth.userid',
+            lock_timeout=1,
         )
         self.lineages = {}
         self.cookie = None

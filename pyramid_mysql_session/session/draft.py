@@ -54,6 +54,7 @@ class Draft:
 
     :param serializer: turns data into payloads.
     :param userid_key: where the user id stands in the data.
+    :param longest_timeout: seconds that an idle time-out has at most.
 
     :ivar data: what the application works with; ``None`` before its first
         use.
@@ -67,6 +68,7 @@ class Draft:
         '_emptied',
         '_emptied_since',
         '_extras',
+        '_longest_timeout',
         '_serializer',
         '_shared',
         '_userid_key',
@@ -77,9 +79,15 @@ class Draft:
         'remembered',
     )
 
-    def __init__(self, serializer: Any, userid_key: str) -> None:
+    def __init__(
+        self,
+        serializer: Any,
+        userid_key: str,
+        longest_timeout: int | None = None,
+    ) -> None:
         self._serializer = serializer
         self._userid_key = userid_key
+        self._longest_timeout = longest_timeout
         self.data: Data | None = None
         self.base: Payload | None = None
         self.remembered = False
@@ -98,7 +106,11 @@ class Draft:
     @property
     def idle_timeout(self) -> int | None:
         """The session's own idle time-out in seconds, if it has one."""
-        return self._extras.idle_timeout
+        seconds = self._extras.idle_timeout
+        # whoever has written it to the table
+        if type(seconds) is not int or seconds < 1:
+            return None
+        return min(seconds, self._longest_timeout or seconds)
 
     @property
     def may_differ(self) -> bool:
@@ -106,12 +118,9 @@ class Draft:
         return self._written or self._shared
 
     @property
-    def userid(self) -> str | None:
-        """What goes into the userid column."""
-        userid = (self.data or {}).get(self._userid_key)
-        if userid is None or isinstance(userid, (bool, list, dict)):
-            return None
-        return str(userid)
+    def userid(self) -> Any:
+        """The user id, ``None`` without one."""
+        return (self.data or {}).get(self._userid_key)
 
     def begin(self) -> None:
         """Begin with no data and no record."""
@@ -179,8 +188,10 @@ class Draft:
         payload = self._dump(mine)
         if payload != self.base:
             stored = load(self._serializer, self.base or '')
-            # what "==" tells apart need not be looked at more closely
-            if stored != mine or not same(stored, mine):
+            # a tuple is not the list that it becomes
+            if not _equal(stored, mine) and not _equal(
+                stored, load(self._serializer, payload)
+            ):
                 return payload
             # the order of keys may differ, and a JSON column gives its text
             # a form of its own
@@ -328,6 +339,11 @@ class Draft:
                 if queue and isinstance(queue, list):
                     counts[key] = before.get(key, 0) + len(queue)
         return counts
+
+
+def _equal(stored: Data, mine: Data) -> bool:
+    # what "==" tells apart need not be looked at more closely
+    return stored == mine and same(stored, mine)
 
 
 def _with_extras(data: Data, extras: _Extras) -> Data:

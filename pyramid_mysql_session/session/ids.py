@@ -19,10 +19,9 @@ class Ids:
     What happens to the id of a session besides its renewal by a save.
 
     :param listener: is told ``created()``.
-    :param presented: the id that the browser's cookie has.
     """
 
-    __slots__ = ('_draft', '_kit', '_listener', '_loop', '_presented')
+    __slots__ = ('_draft', '_kit', '_listener', '_loop')
 
     def __init__(
         self,
@@ -30,13 +29,11 @@ class Ids:
         draft: Draft,
         loop: SaveLoop,
         listener: Any,
-        presented: str | None,
     ) -> None:
         self._kit = kit
         self._draft = draft
         self._loop = loop
         self._listener = listener
-        self._presented = presented
 
     def end(self) -> None:
         """Delete what was invalidated."""
@@ -76,13 +73,13 @@ class Ids:
             draft.write()
             self._loop.store(final=True)
 
-    def take_back(self, at: Standing) -> None:
+    def take_back(self, at: Standing, old: str | None) -> None:
         """
         Give the session the id back that the browser's cookie has.
 
         :param at: what is known of the record; a new one is deleted.
+        :param old: that id.
         """
-        old = self._presented
         if not at.stored or at.session_id is None or at.session_id == old:
             return
         handle, store = self._kit.handle, self._kit.store

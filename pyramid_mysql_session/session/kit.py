@@ -15,9 +15,16 @@ class SessionKit(NamedTuple):
     renew_session_id: Callable[[str], str]
     #: Names a session by one of its ids.
     handle: Callable[[str], str]
-    idle_timeout: int
+    #: ``None`` with an absolute time-out only.
+    idle_timeout: int | None
+    #: Of sessions without a user; ``None`` for the same.
+    anonymous_idle_timeout: int | None
     absolute_timeout: int | None
     touch_interval: int | str
+    #: Seconds that a browser keeps the cookie; ``None`` until it is closed.
+    cookie_max_age: int | None
+    #: Seconds of the longest idle time-out that a session may have.
+    longest_timeout: int
     userid_key: str
     #: Seconds after which a server that lags is not waited for any longer.
     lock_timeout: int

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from .draft import Data, Draft
 from .kit import SessionKit
 from .standing import Standing, Status
+from .timing import due
 
 
 def load(
@@ -36,21 +35,8 @@ def load(
                 record.revision,
                 record.created,
                 new=False,
-                touch_due=_is_touch_due(kit, draft, record),
+                due=due(kit, draft, data, record),
             )
             return standing, data, None
     # an id that was not found is never used again
     return Standing(status or Status.NEW), None, reason
-
-
-def _is_touch_due(kit: SessionKit, draft: Draft, record: Any) -> bool:
-    idle = draft.idle_timeout or kit.idle_timeout
-    interval = kit.touch_interval
-    if interval == 'never':
-        return False
-    if interval == 'auto':
-        interval = idle // 10
-    deadline = record.now + idle
-    if kit.absolute_timeout is not None:
-        deadline = min(deadline, record.created + kit.absolute_timeout)
-    return bool(deadline - record.expires >= max(int(interval), 1))

@@ -13,6 +13,7 @@ from ..errors import StoreUnavailable
 from .draft import Draft
 from .kit import SessionKit
 from .standing import Change, Standing, Status
+from .timing import Due, cookie_max_age, idle_timeout
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ class SaveLoop:
     :ivar before_block: a mark of the draft before a block of which nobody
         told whether it is stored.
     :ivar busy: whether a save is under way, which tells its listener.
+    :ivar late: whether the response is on its way.
     :ivar refreshed: whether the record lives longer than when it was loaded.
     :ivar ended: whether a record was deleted at the application's wish.
     """
@@ -43,6 +45,7 @@ class SaveLoop:
         'before_block',
         'busy',
         'ended',
+        'late',
         'refreshed',
     )
 
@@ -51,15 +54,21 @@ class SaveLoop:
         self._draft = draft
         self._listener = listener
         self.at = Standing(Status.UNREAD)
-        self.busy = self.refreshed = self.ended = False
+        self.busy = self.refreshed = self.ended = self.late = False
         # how the draft was before a block that may not be stored
         self.before_block: Any = None
         # seconds, for a server that lags
         self._waited = 0.0
 
-    def timeout(self) -> int:
+    def timeout(self) -> int | None:
         """Return the idle time-out that holds for this session."""
-        return self._draft.idle_timeout or self._kit.idle_timeout
+        kit, draft, left = self._kit, self._draft, self.at.due.left
+        idle = idle_timeout(kit, draft, draft.data or {})
+        if self.late and left is not None and cookie_max_age(kit, draft):
+            # the deadline tells when the browser has got its cookie, and
+            # it gets none now
+            return left if idle is None else min(idle, left)
+        return idle
 
     def store(self, final: bool) -> None:
         """Save what changed; without changes touch if that is due."""
@@ -69,8 +78,8 @@ class SaveLoop:
         change = self.next_change(final)
         if change is not None:
             self.update(change, final)
-        elif self.at.touch_due:
-            self._touch()
+        else:
+            self.touch()
 
     def settle(self) -> None:
         """Find out what became of an earlier save, or do it now."""
@@ -233,12 +242,21 @@ class SaveLoop:
             )
         )
 
-    def _touch(self) -> None:
-        if self._kit.store.touch(self.at.session_id, self.timeout()):
-            self.at = self.at._replace(touch_due=False)
-            self.refreshed = True
-        else:
+    def touch(self) -> None:
+        """Move the idle deadline if that is due, by what is stored."""
+        at = self.at
+        if not at.due.touch:
+            return
+        touched = self._kit.store.touch(
+            at.session_id, at.due.idle, at.revision
+        )
+        if touched is False:
             self.lose()
+            return
+        # who has saved it meanwhile has moved the deadline, perhaps by
+        # another time-out, and told the browser
+        self.at = at._replace(due=at.due._replace(touch=False, cookie=False))
+        self.refreshed |= bool(touched)
 
     @contextmanager
     def lock_row(self) -> Iterator[Any]:
@@ -309,5 +327,10 @@ class SaveLoop:
             at = at._replace(emptied=not self._draft.data)
         if change.new_id is not None:
             at = at._replace(status=Status.LIVE, session_id=change.new_id)
-        self.at = at._replace(revision=revision, touch_due=False, doubt=None)
+        due = Due(
+            idle=self.timeout(),
+            max_age=cookie_max_age(self._kit, self._draft),
+            left=at.due.left if self.late else None,
+        )
+        self.at = at._replace(revision=revision, due=due, doubt=None)
         self.refreshed = True

@@ -20,6 +20,7 @@ MOST_LEVELS = 100
 
 Data = dict[str, Any]
 _MISSING: Any = object()
+_TEXT = frozenset({str})
 
 
 def merge(
@@ -114,7 +115,7 @@ def same(one: Any, other: Any) -> bool:
         if type(one) is not type(other):
             return False
         if isinstance(one, dict):
-            if len(one) != len(other):
+            if len(one) != len(other) or not _keys_alike(one, other):
                 return False
             pending += [
                 (value, other.get(key, _MISSING)) for key, value in one.items()
@@ -129,6 +130,16 @@ def same(one: Any, other: Any) -> bool:
         elif one != other and not _frozen_alike(one, other):
             return False
     return True
+
+
+def _keys_alike(one: Any, other: Any) -> bool:
+    """Tell whether dicts with equal keys have them of the same types."""
+    # most keys are text
+    if _TEXT.issuperset(map(type, one)):
+        return True
+    return {(type(key), repr(key)) for key in one} == {
+        (type(key), repr(key)) for key in other
+    }
 
 
 def clone(value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,10 +17,13 @@ from .kit import SessionKit
 from .loading import load
 from .loop import SaveLoop
 from .standing import Standing, Status
+from .timing import cookie_max_age
 from .watching import watch
 
 log = logging.getLogger(__name__)
 
+# how many sessions are loaded at most if a browser has several
+_TRIES = 2
 # seconds after which a server that has not answered is not asked again
 _PATIENCE = 1
 
@@ -42,11 +45,11 @@ class Saving:
     :param kit: what the sessions share.
     :param listener: is told ``created()``, ``rejected(reason)``,
         ``merged()`` and ``lost()``.
-    :param session_id: from the verified cookie; ``None`` without one.
+    :param session_ids: from verified cookies; the session is the first that
+        lives.
     :param forged: whether there is a cookie that could not be verified.
 
     :ivar draft: the data.
-    :ivar late: whether the response is on its way.
     """
 
     __slots__ = (
@@ -58,34 +61,39 @@ class Saving:
         '_listener',
         '_loading',
         '_loop',
-        '_presented',
+        '_others',
+        '_session_ids',
         'draft',
-        'late',
     )
 
     def __init__(
         self,
         kit: SessionKit,
         listener: Any,
-        session_id: str | None,
+        session_ids: Sequence[str],
         forged: bool = False,
     ) -> None:
         self._kit = kit
         self._listener = listener
-        self._presented = session_id
+        self._session_ids = tuple(session_ids)
+        # what a log-out ends besides
+        self._others: Sequence[str] = ()
         self._forged = forged
-        self.draft = Draft(kit.serializer, kit.userid_key)
+        self.draft = Draft(kit.serializer, kit.userid_key, kit.longest_timeout)
         self._loop = SaveLoop(kit, self.draft, listener)
         self._block = Block(self._loop, self.draft)
-        self._ids = Ids(kit, self.draft, self._loop, listener, session_id)
+        self._ids = Ids(kit, self.draft, self._loop, listener)
         # threads of one request may use the session first at the same time
         self._loading = threading.Lock()
         self._concluded: Standing | None = None
-        self.late = False
 
     def __del__(self) -> None:
-        # debuggers and copy make objects whose __init__ did not run
-        if not getattr(self, 'late', False) or self.closed:
+        try:
+            over = not self.late or self.closed
+        except AttributeError:
+            # debuggers and copy make objects whose __init__ did not run
+            over = True
+        if over:
             return
         if self._loop.at.ending:
             log.warning(
@@ -96,10 +104,18 @@ class Saving:
             watch(self.draft)
 
     @property
+    def presented(self) -> str | None:
+        """The id that the browser has, ``None`` without one."""
+        return self._session_ids[0] if self._session_ids else None
+
+    @property
     def session_id(self) -> str | None:
         """The id under which the session is stored, ``None`` if it is not."""
+        if len(self._session_ids) > 1:
+            # which of them it is only the store knows
+            self.load()
         at = self._loop.at
-        return self._presented if at.status is Status.UNREAD else at.session_id
+        return self.presented if at.status is Status.UNREAD else at.session_id
 
     @property
     def handle(self) -> str | None:
@@ -114,9 +130,30 @@ class Saving:
         return self._loop.ended
 
     @property
+    def late(self) -> bool:
+        """Whether the response is on its way."""
+        return self._loop.late
+
+    @late.setter
+    def late(self, late: bool) -> None:
+        self._loop.late = late
+
+    @property
+    def max_age(self) -> int | None:
+        """Seconds that the browser keeps the cookie, as far as is stored."""
+        if self.closed:
+            return self._loop.at.due.max_age
+        return cookie_max_age(self._kit, self.draft)
+
+    @property
+    def remembered(self) -> bool:
+        """Whether the session was given a time-out of its own, or lost it."""
+        return self.draft.remembered and not self.closed
+
+    @property
     def refreshed(self) -> bool:
-        """Whether the record lives longer than when it was loaded."""
-        return self._loop.refreshed
+        """Whether the browser should keep its cookie for longer, too."""
+        return self._loop.refreshed or self._loop.at.due.cookie
 
     @property
     def used(self) -> bool:
@@ -175,8 +212,11 @@ class Saving:
 
     def invalidate(self) -> None:
         """Drop data and id, with the response."""
+        if len(self._session_ids) > 1:
+            # the browser would come with the next one
+            self.load()
         at = self._loop.at
-        ids = [*at.ending, self._presented, at.session_id]
+        ids = [*at.ending, self.presented, *self._others, at.session_id]
         if at.doubt is not None:
             ids.append(at.doubt.new_id)
         # one id of a family ends them all
@@ -186,6 +226,25 @@ class Saving:
             status = at.status
         self._loop.at = Standing(status, ending=tuple(families.values()))
         self.draft.begin()
+
+    def remember(self, seconds: int | None) -> None:
+        """
+        Give the session an idle time-out of its own.
+
+        :raises ValueError: it cannot have this one.
+        """
+        longest = self._kit.longest_timeout
+        if seconds is not None and (
+            isinstance(seconds, bool)
+            or not isinstance(seconds, int)
+            or not 1 <= seconds <= longest
+        ):
+            raise ValueError(
+                f'seconds = {seconds!r}: expected whole seconds from 1 to '
+                f'{longest}, or None'
+            )
+        self.load()
+        self.draft.remember(seconds)
 
     def renew(self) -> None:
         """Give the session a fresh id, with the response."""
@@ -252,7 +311,7 @@ class Saving:
         """
         at = self._loop.at
         self.discard()
-        self._ids.take_back(at)
+        self._ids.take_back(at, self.presented)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -275,13 +334,22 @@ class Saving:
     def _read(self) -> str | None:
         """Load the data; return why there is none, if it was expected."""
         status = self._loop.at.status if self.closed else None
-        if self._presented is None:
+        if not self._session_ids:
             self._loop.at = Standing(status or Status.NEW)
             self.draft.begin()
             return 'signature' if self._forged else None
-        standing, data, reason = load(
-            self._kit, self.draft, self._presented, status
-        )
+        if len(self._session_ids) > 1:
+            live, renewed = self._kit.store.find_live(self._session_ids)
+            self._others = [*live, *renewed]
+            # one may be malformed, or die meanwhile
+            self._session_ids = (*live[:_TRIES], self._session_ids[0])
+        for session_id in self._session_ids:
+            standing, data, reason = load(
+                self._kit, self.draft, session_id, status
+            )
+            if data is not None:
+                break
+        self._session_ids = (session_id,)
         # another thread takes the data for a sign that all is known
         self._loop.at = standing
         if data is None:
@@ -302,5 +370,7 @@ class Saving:
             self.draft.data or self._loop.at.doubt
         ):
             self._ids.end()
+            # it was used, though nothing of it is saved
+            self._loop.touch()
         else:
             self._ids.create()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from ..errors import PayloadNotSerializable
+from . import jsonkeys
 from .merge import MOST_LEVELS
 
 Payload = str | bytes
@@ -15,6 +17,8 @@ Data = dict[str, Any]
 
 # a longer path to a value helps nobody
 _PATH_STEPS = 100
+# Python writes no number of more than 4,300 digits
+_MOST_BITS = 4300 * 3
 
 # how a serializer says that a payload is malformed; pickle has words of its
 # own. Whatever else it raises is a bug, or the machine's trouble, and no
@@ -29,8 +33,9 @@ class JSONSerializer:
     ASCII makes the payload independent of every character set between here
     and the table: any ``str`` comes back as it was, emoji, NUL and lone
     surrogates included. NaN and the infinities are no JSON (RFC 8259 section
-    6) and are refused. As everywhere in JSON a tuple comes back as a list
-    and a key that is a number as text.
+    6) and are refused. As everywhere in JSON a tuple comes back as a list,
+    and what is a kind of text or number as plain text or number. A key that
+    is a number, a boolean or ``None`` comes back as it was.
     """
 
     def __init__(self) -> None:
@@ -38,16 +43,25 @@ class JSONSerializer:
             separators=(',', ':'), allow_nan=False
         ).encode
         self._decode = json.JSONDecoder().decode
+        self._decode_keys = json.JSONDecoder(
+            object_hook=jsonkeys.unescape
+        ).decode
 
     def dumps(self, data: Data) -> str:
         """Return the payload, or raise what :mod:`json` raises."""
-        return self._encode(data)
+        payload = self._encode(data)
+        if jsonkeys.may_need_escape(payload):
+            payload = self._encode(jsonkeys.escape(data))
+        return payload
 
     def loads(self, payload: Payload) -> Data:
         """Return the data; a malformed payload is a ``ValueError``."""
         if isinstance(payload, bytes):
             payload = payload.decode('utf-8')
-        data: Data = self._decode(payload)
+        decode = self._decode
+        if jsonkeys.may_be_escaped(payload):
+            decode = self._decode_keys
+        data: Data = decode(payload)
         return data
 
 
@@ -67,11 +81,7 @@ def dump(serializer: Any, data: Data) -> Payload:
     except Exception as exc:
         # what contains itself has no innermost culprit
         _refuse_levels(data, exc)
-        path, value = _culprit(serializer, data)
-        problem = f'has a value of type {type(value).__name__}'
-        if isinstance(value, float):
-            problem = 'is no finite number'
-        raise PayloadNotSerializable(path, problem) from exc
+        raise PayloadNotSerializable(*_culprit(serializer, data)) from exc
     # in our own JSON each level shows
     if not isinstance(serializer, JSONSerializer) or (
         payload.count('{') + payload.count('[') > MOST_LEVELS  # type: ignore
@@ -143,26 +153,66 @@ def _containers(values: Iterable[Any]) -> list[Any]:
     )
 
 
-def _culprit(serializer: Any, data: Any) -> tuple[str, Any]:
-    """Return the path to the innermost value that is refused, and it."""
+def _culprit(serializer: Any, data: Any) -> tuple[str, str]:
+    """Return the path to what is refused, innermost, and what it is."""
     path, value = '', data
     seen: set[int] = set()
     while id(value) not in seen and len(seen) < _PATH_STEPS:
         seen.add(id(value))
-        if isinstance(value, dict):
-            children = [
-                (f'{path}.{key}' if path else str(key), child)
-                for key, child in value.items()
-            ]
-        elif isinstance(value, (list, tuple)):
-            children = [
-                (f'{path}[{index}]', child)
-                for index, child in enumerate(value)
-            ]
-        else:
-            break
-        for child_path, child in children:
+        for step, child in _steps(value, path):
             if freeze(serializer, child) is None:
-                path, value = child_path, child
+                path, value = step, child
                 break
-    return path, value
+    if isinstance(value, dict):
+        for key in value:
+            problem = _key_problem(serializer, key, value)
+            if problem is not None:
+                return _step(path, key), problem
+    if isinstance(value, float):
+        return path, 'is no finite number'
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        return path, 'is a number of too many digits'
+    return path, f'has a value of type {type(value).__name__}'
+
+
+def _steps(value: Any, path: str) -> list[tuple[str, Any]]:
+    """Return what is in a dict or list, each with its path."""
+    if isinstance(value, dict):
+        return [(_step(path, key), child) for key, child in value.items()]
+    if isinstance(value, (list, tuple)):
+        return [
+            (f'{path}[{index}]', child) for index, child in enumerate(value)
+        ]
+    return []
+
+
+def _shown(value: Any) -> str:
+    """Return the ``repr`` of a number, which Python refuses of a long one."""
+    try:
+        return repr(value)
+    except ValueError:
+        return f'<{type(value).__name__}>'
+
+
+def _step(path: str, key: Any) -> str:
+    """Return the path that a key leads to."""
+    if not isinstance(key, str):
+        # what anybody's object says of itself may be anything
+        plain = key is None or isinstance(key, (bool, int, float))
+        key = _shown(key) if plain else f'<{type(key).__name__}>'
+    return f'{path}.{key}' if path else key
+
+
+def _key_problem(
+    serializer: Any, key: Any, data: dict[Any, Any]
+) -> str | None:
+    """Say what is wrong with a key of a dict, ``None`` if nothing is."""
+    if isinstance(key, str):
+        return None
+    if freeze(serializer, {key: None}) is None:
+        return f'is a key of type {type(key).__name__}'
+    with suppress(TypeError):
+        name = jsonkeys.name(key)
+        if name in data and freeze(serializer, {key: 0, name: 0}) is None:
+            return f'is a key beside the text {name!r}, as which JSON has it'
+    return None

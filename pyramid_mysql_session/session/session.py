@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import secrets
 from collections.abc import (
     ItemsView,
@@ -18,6 +19,7 @@ from pyramid.interfaces import ISession
 from zope.interface import implementer
 
 from .merge import FLASH_PREFIX
+from .messages import pack, unpack
 from .saving import Saving
 
 #: Pyramid keeps its CSRF token under this key.
@@ -29,9 +31,15 @@ class MySQLSession(MutableMapping[str, Any]):
     """
     The session of one request.
 
-    It behaves as a ``dict``. Every change is noticed, nested ones too, and
-    saved when the response is ready. Keys are text; which values are
-    possible is up to the serializer.
+    It is a mapping with the methods of a ``dict``. Every change is noticed,
+    nested ones too, and saved when the response is ready. Keys are text;
+    which values are possible is up to the serializer.
+
+    Other than a ``dict`` it is no instance of ``dict``: where one is asked
+    for, by ``json.dumps`` or ``pickle`` for instance, pass
+    ``dict(session)``. Copies of it are dicts; renderers of Pyramid take it as
+    it is. Its order of keys is that of the serializer, and its ``repr`` shows
+    no data.
     """
 
     __slots__ = ('__weakref__', '_draft', '_saving')
@@ -82,6 +90,18 @@ class MySQLSession(MutableMapping[str, Any]):
         self.update(other)
         return self
 
+    def __copy__(self) -> dict[str, Any]:
+        return self.copy()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
+        return copy.deepcopy(self.copy(), memo)
+
+    def __reduce__(self) -> Any:
+        raise TypeError('a session cannot be pickled: pickle dict(session)')
+
+    def __json__(self, request: Any) -> dict[str, Any]:
+        return self.copy()
+
     def get(self, key: str, default: Any = None) -> Any:
         return self._draft.share(self._load().get(key, default))
 
@@ -127,20 +147,24 @@ class MySQLSession(MutableMapping[str, Any]):
         """
         Append a message to a flash queue.
 
+        A ``TranslationString`` of ``pyramid.i18n``, also in a dict or list,
+        comes back as one, with domain, default, mapping and context.
+
         :param allow_duplicate: ``False`` drops a message that is there.
         """
         storage = self.setdefault(FLASH_PREFIX + queue, [])
-        if allow_duplicate or msg not in storage:
-            storage.append(msg)
+        message = pack(msg)
+        if allow_duplicate or message not in storage:
+            storage.append(message)
 
     def pop_flash(self, queue: str = '') -> list[Any]:
         """Remove a flash queue and return its messages."""
-        messages: list[Any] = self.pop(FLASH_PREFIX + queue, [])
+        messages: list[Any] = unpack(self.pop(FLASH_PREFIX + queue, []))
         return messages
 
     def peek_flash(self, queue: str = '') -> list[Any]:
         """Return the messages of a flash queue, which stay in it."""
-        messages: list[Any] = self.get(FLASH_PREFIX + queue, [])
+        messages: list[Any] = unpack(self.get(FLASH_PREFIX + queue, []))
         return messages
 
     def new_csrf_token(self) -> str:
@@ -159,7 +183,9 @@ class MySQLSession(MutableMapping[str, Any]):
         """
         The id under which the session is stored, ``None`` if it is not.
 
-        It is the visitor's: whoever has it, signed, has the session.
+        Before the session is used it is that of the cookie, whose session may
+        have ended. It is the visitor's: whoever has it, signed, has the
+        session.
         """
         return self._saving.session_id
 
@@ -219,20 +245,12 @@ class MySQLSession(MutableMapping[str, Any]):
 
         The cookie becomes persistent: the browser keeps it as long.
 
-        :param seconds: at least 1; ``None`` returns to the settings.
+        :param seconds: from 1 to 34,560,000, which is 400 days: browsers
+            keep no cookie for longer (RFC 6265bis section 5.5). ``None``
+            returns to the settings.
         :raises ValueError: it is something else.
         """
-        if seconds is not None and (
-            isinstance(seconds, bool)
-            or not isinstance(seconds, int)
-            or seconds < 1
-        ):
-            raise ValueError(
-                f'seconds = {seconds!r}: expected whole seconds above 0, '
-                'or None'
-            )
-        self._load()
-        self._draft.remember(seconds)
+        self._saving.remember(seconds)
 
     def save(self) -> None:
         """

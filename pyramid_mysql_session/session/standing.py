@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from enum import Enum, auto
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .serializers import Payload
+from .timing import Due
 
 
 class Status(Enum):
@@ -35,7 +36,7 @@ class Change(NamedTuple):
 
     #: ``None`` leaves what is stored.
     payload: Payload | None = None
-    userid: str | None = None
+    userid: Any = None
     #: Under which id the record is from then on.
     new_id: str | None = None
     #: Whether the record is deleted.
@@ -60,7 +61,7 @@ class Standing(NamedTuple):
     created: int | None = None
     #: Whether the request came without a live session.
     new: bool = True
-    touch_due: bool = False
+    due: Due = Due()
     #: Whether the record was stored without data, to be deleted with the
     #: response.
     emptied: bool = False

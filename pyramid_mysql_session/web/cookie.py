@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from webob.cookies import RequestCookies, SignedSerializer, make_cookie
+from webob.cookies import SignedSerializer, make_cookie
 
 from ..store.keys import SESSION_ID_LENGTH
 
@@ -16,6 +18,8 @@ _HASH = 'sha512'
 # how many Cookie headers a process keeps in memory, and of what length
 _REMEMBERED = 1024
 _REMEMBERED_LENGTH = 4096
+# more than any server lets through, to say nothing of browsers
+_MOST_IDS = 2000
 # SignedSerializer writes base64url without padding of signature and id
 _COOKIE_LENGTH = -(
     -(hashlib.new(_HASH).digest_size + SESSION_ID_LENGTH) * 4 // 3
@@ -61,20 +65,24 @@ class CookieSigner:
 class Presented(NamedTuple):
     """What the Cookie header of a request says."""
 
-    #: ``None`` without a cookie that one of the secrets signed.
-    session_id: str | None = None
-    #: Whether the cookie should be issued anew.
-    reissue: bool = False
+    #: Each that one of the secrets signed, in the order sent.
+    session_ids: tuple[str, ...] = ()
+    #: Those of them whose cookie should be issued anew.
+    outdated: frozenset[str] = frozenset()
     #: Whether there is a cookie that nobody signed.
     forged: bool = False
 
     def __repr__(self) -> str:
-        return f'<Presented {"an id" if self.session_id else "no id"}>'
+        return f'<Presented {len(self.session_ids)} ids>'
 
 
 class CookieReader:
     """
-    Finds the session id in Cookie headers.
+    Finds session ids in Cookie headers.
+
+    A header may have several cookies of our name: another application of the
+    host sets one for ``/``, or ours had another path once. Browsers send that
+    of the longest path first (RFC 6265 section 5.4).
 
     :param name: of the cookie.
     """
@@ -82,24 +90,50 @@ class CookieReader:
     def __init__(self, name: str, signer: CookieSigner) -> None:
         self._name = name
         self._signer = signer
+        # whatever other cookies hold, a semicolon ends them, and a comma
+        # joins two headers; neither is possible in ours
+        self._pattern = re.compile(
+            rf'(?:^|[;,])[ \t]*{re.escape(name)}[ \t]*=[ \t]*([^;,]*)'
+        )
         # a page's requests all bring the same header within a moment
         self._remembered = lru_cache(_REMEMBERED)(self._parse)
 
-    def read(self, header: str) -> Presented:
-        """Return what a Cookie header says, verified."""
+    def read(self, request: Any) -> Presented:
+        """Return what the cookies of a request say, verified."""
+        header = request.environ.get('HTTP_COOKIE')
+        if header is None:
+            # requests of tests may have cookies without a header
+            value = request.cookies.get(self._name)
+            header = '' if value is None else f'{self._name}={value}'
         if len(header) > _REMEMBERED_LENGTH:
             return self._parse(header)
         return self._remembered(header)
 
+    def replace(self, header: str, value: str | None) -> str:
+        """
+        Return a header with another cookie in the place of all of ours.
+
+        :param value: ``None`` for no cookie.
+        """
+        others = self._pattern.sub('', header).lstrip('; \t')
+        ours = '' if value is None else f'{self._name}={value}'
+        return '; '.join(filter(None, [ours, others]))
+
     def _parse(self, header: str) -> Presented:
-        try:
-            value = RequestCookies({'HTTP_COOKIE': header}).get(self._name)
-            if value is None:
-                return Presented()
-            return Presented(*self._signer.verify(value))
-        # a UnicodeDecodeError is one, too
-        except ValueError:
-            return Presented(forged=True)
+        # whether the cookie is outdated, by id
+        found: dict[str, bool] = {}
+        values = self._pattern.findall(header)
+        for value in values:
+            with suppress(ValueError):
+                session_id, old = self._signer.verify(value.strip('" \t'))
+                found[session_id] = old and found.get(session_id, True)
+                if len(found) == _MOST_IDS:
+                    break
+        return Presented(
+            tuple(found),
+            frozenset(each for each, old in found.items() if old),
+            bool(values) and not found,
+        )
 
 
 class _AsciiText:
@@ -120,11 +154,13 @@ class CookiePolicy(NamedTuple):
     name: str
     path: str
     domain: str | None
-    max_age: int | None
     secure: bool | str  # 'auto' is as the request is
     httponly: bool
-    samesite: str
+    samesite: str | None
     set_on_exception: bool
+
+    def __repr__(self) -> str:
+        return f'<CookiePolicy of {self.name}>'
 
     def set_cookie(
         self, value: str | None, max_age: int | None, scheme: str
@@ -151,13 +187,58 @@ class CookiePolicy(NamedTuple):
         )
         return line
 
+    def add(self, response: Any, line: str) -> None:
+        """Let a response set the cookie by a line, and by no other."""
+        response.headerlist = [
+            (name, text)
+            for name, text in response.headerlist
+            if name.lower() != 'set-cookie' or not self._is_ours(text)
+        ] + [('Set-Cookie', line)]
+        if 'Cache-Control' not in response.headers:
+            response.headers['Cache-Control'] = 'no-store'
 
-def has_cookie(response: Any, name: str) -> bool:
-    """Tell whether a response sets a cookie of some name."""
-    return any(
-        text.startswith(f'{name}=')
-        for text in response.headers.getall('Set-Cookie')
-    )
+    def is_set_by(self, response: Any, value: str | None) -> bool:
+        """
+        Tell whether a response sets the cookie as one of us has.
+
+        :param value: ``None`` deletes the cookie.
+        """
+        lines = response.headers.getall('Set-Cookie')
+        ours = [line for line in lines if self._is_ours(line)]
+        if not ours:
+            return False
+        # of several the last one counts
+        set_value = ours[-1].split(';')[0].partition('=')[2]
+        if set_value == (value or ''):
+            return True
+        try:
+            self.signer.verify(set_value)
+        except ValueError:
+            return False
+        return True
+
+    @property
+    def scope(self) -> tuple[str, str, str]:
+        """What tells the cookie from others, RFC 6265 section 5.3."""
+        return self.name, self.path, _domain(self.domain)
+
+    def _is_ours(self, line: str) -> bool:
+        """Tell whether a Set-Cookie line is about this very cookie."""
+        if not line.startswith(f'{self.name}='):
+            return False
+        # without a path it would be the one of the request
+        path = domain = ''
+        for attribute in line.split(';')[1:]:
+            key, _, value = attribute.strip().partition('=')
+            if key.lower() == 'path':
+                path = value
+            elif key.lower() == 'domain':
+                domain = value
+        return (self.name, path, _domain(domain)) == self.scope
+
+
+def _domain(name: str | None) -> str:
+    return (name or '').lower().lstrip('.')
 
 
 def vary_on_cookie(response: Any) -> None:
@@ -168,6 +249,7 @@ def vary_on_cookie(response: Any) -> None:
         if name.lower() == 'vary':
             names = {each.strip().lower() for each in text.split(',')}
             if names.isdisjoint(['*', 'cookie']):
-                headers[index] = name, f'{text}, Cookie'
+                before = f'{text}, ' if text.strip() else ''
+                headers[index] = name, f'{before}Cookie'
             return
     headers.append(('Vary', 'Cookie'))

@@ -16,7 +16,7 @@ from ..session.kit import SessionKit
 from ..session.saving import Saving
 from ..session.session import MySQLSession
 from ..store.keys import label
-from .cookie import CookiePolicy, has_cookie, vary_on_cookie
+from .cookie import CookiePolicy, vary_on_cookie
 from .responses import (
     EXPECTED,
     RESPONSE,
@@ -46,13 +46,12 @@ class Exchange:
 
     __slots__ = (
         '_cookie',
-        '_cookie_id',
         '_deferred',
         '_known_error',
         '_on_use',
         '_policy',
+        '_presented',
         '_registry',
-        '_reissue',
         '_request',
         '_response',
         '_saving',
@@ -74,10 +73,10 @@ class Exchange:
         # the Set-Cookie line of the response
         self._cookie: str | None = None
         self._known_error: Any = None
-        self._cookie_id, self._reissue, forged = policy.reader.read(
-            request.environ.get('HTTP_COOKIE', '')
+        self._presented = policy.reader.read(request)
+        self._saving = Saving(
+            kit, self, self._presented.session_ids, self._presented.forged
         )
-        self._saving = Saving(kit, self, self._cookie_id, forged)
         self._session: Any = MySQLSession(self._saving)
         self._response = vars(request).get(RESPONSE, EXPECTED)
         if self._response is None:
@@ -109,10 +108,11 @@ class Exchange:
         self._notify(events.SessionMerged(self._request))
 
     def lost(self) -> None:
+        session_id = self._saving.presented
         log.warning(
             'session %s was deleted, renewed or expired while a request used '
             'it; the changes of that request are dropped',
-            self._cookie_id and label(self._cookie_id),
+            session_id and label(session_id),
         )
         self._notify(events.SessionLost(self._request))
 
@@ -175,10 +175,10 @@ class Exchange:
     def _complete(self) -> None:
         """Add the cookie that somebody has removed from the response."""
         response = self._response
-        if self._cookie is not None and not has_cookie(
-            response, self._policy.name
-        ):
-            self._add_cookie(response)
+        if self._cookie is not None:
+            value = self._cookie.split(';')[0].partition('=')[2]
+            if not self._policy.is_set_by(response, value):
+                self._add_cookie(response)
 
     def _leave(self, request: Any) -> None:
         """Let go of the request, which is answered."""
@@ -187,7 +187,7 @@ class Exchange:
         # what nobody holds now nobody can change unseen
         saving.draft.let_go()
         # the store was asked for it, or has it now
-        if saving.used and (self._cookie_id or saving.session_id):
+        if saving.used and (saving.presented or saving.session_id):
             self._on_use(request)
         # request, session and this hold one another: let no cycle stay
         response, self._response = self._response, None
@@ -239,25 +239,23 @@ class Exchange:
         if not saving.used:
             return
         session_id = saving.session_id
-        max_age = saving.draft.idle_timeout or policy.max_age
-        persists = not saving.closed and (
-            saving.draft.remembered or (max_age and saving.refreshed)
-        )
+        persists = saving.remembered or (saving.max_age and saving.refreshed)
         # a subrequest may have set another one meanwhile
-        other = forwarded(self._request, policy.name)
+        other = forwarded(self._request, policy)
         if session_id is None:
-            if saving.ended and (self._cookie_id or self._cookie):
+            if saving.ended and (saving.presented or self._cookie):
                 self._set_cookie(response, None, None)
                 if other is not None and other.session_id is not None:
                     # the browser will not learn of it
                     other.retract()
         else:
             stale = other is not None and other.session_id != session_id
-            if session_id != self._cookie_id or (
-                (self._reissue or persists) and not stale
+            reissue = session_id in self._presented.outdated
+            if session_id != saving.presented or (
+                (reissue or persists) and not stale
             ):
                 value = policy.signer.sign(session_id)
-                self._set_cookie(response, value, max_age)
+                self._set_cookie(response, value, saving.max_age)
                 if other is not None and not other.is_of(saving):
                     # the browser will not learn of it
                     other.retract()
@@ -272,24 +270,18 @@ class Exchange:
         if self._cookie is not None:
             session_id = saving.session_id
             value = session_id and self._policy.signer.sign(session_id)
-            forwarding.add(
-                News(saving, self._policy.name, value, self._add_cookie)
-            )
+            forwarding.add(News(saving, self._policy, value, self._add_cookie))
 
     def _set_cookie(
         self, response: Any, value: str | None, max_age: int | None
     ) -> None:
         self._cookie = self._policy.set_cookie(
-            value, max_age, self._request.scheme
+            # requests of tests have no scheme
+            value,
+            max_age,
+            getattr(self._request, 'scheme', 'http'),
         )
         self._add_cookie(response)
 
     def _add_cookie(self, response: Any) -> None:
-        prefix = f'{self._policy.name}='
-        response.headerlist = [
-            (name, text)
-            for name, text in response.headerlist
-            if name.lower() != 'set-cookie' or not text.startswith(prefix)
-        ] + [('Set-Cookie', self._cookie)]
-        if 'Cache-Control' not in response.headers:
-            response.headers['Cache-Control'] = 'no-store'
+        self._policy.add(response, self._cookie or '')

@@ -59,6 +59,14 @@ class MySQLSessionFactory:
     def __call__(self, request: Any) -> MySQLSession:
         return Exchange(self._policy, self._kit, request, self._on_use).session
 
+    def __repr__(self) -> str:
+        return f'<MySQLSessionFactory of the cookie {self._cookie_name!r}>'
+
+    @property
+    def _cookie_name(self) -> str:
+        # where pyramid_session_multi looks for it
+        return self._policy.name
+
     def close(self) -> None:
         """
         Stop purging and close the store.
@@ -133,7 +141,6 @@ def session_factory_from_settings(
                     'name',
                     'path',
                     'domain',
-                    'max_age',
                     'secure',
                     'httponly',
                     'samesite',
@@ -148,8 +155,11 @@ def session_factory_from_settings(
             renew_session_id,
             partial(handle, shard_bytes=parsed.shard_bytes),
             parsed.idle_timeout,
+            parsed.anonymous_idle_timeout,
             parsed.absolute_timeout,
             parsed.touch_interval,
+            parsed.cookie_max_age,
+            settings_module.LONGEST_TIMEOUT,
             parsed.userid_key,
             parsed.lock_timeout,
         ),

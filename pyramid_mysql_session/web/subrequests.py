@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 
 from pyramid.router import Router
 from pyramid.threadlocal import manager
-from webob.cookies import RequestCookies
 
 from ..session.saving import Saving
-from .cookie import has_cookie, vary_on_cookie
+from .cookie import CookiePolicy, vary_on_cookie
 from .responses import go_first, is_thrown_away, run_others
 
 _KEY = 'pyramid_mysql_session.forwarding'
@@ -26,9 +25,12 @@ class News(NamedTuple):
     """What a subrequest has done with the cookie."""
 
     saving: Saving
-    name: str  # of the cookie
+    policy: CookiePolicy
     value: str | None  # of the cookie, ``None`` if it is deleted
     add_cookie: Callable[[Any], None]  # to a response
+
+    def __repr__(self) -> str:
+        return f'<News of {self.policy.name}>'
 
 
 class Forwarding:
@@ -62,7 +64,7 @@ class Forwarding:
     def add(self, news: News) -> None:
         """Pass it on, to later subrequests, too."""
         for earlier in self._news:
-            if earlier.name == news.name and not (
+            if earlier.policy.scope == news.policy.scope and not (
                 earlier.saving.is_of(news.saving)
                 or earlier.saving.session_id is None
                 or news.value is None
@@ -70,17 +72,15 @@ class Forwarding:
                 # the browser will learn of the later one only
                 earlier.saving.retract()
         self._news.append(news)
-        cookies = RequestCookies(self._environ)
-        if news.value is None:
-            cookies.pop(news.name, None)
-        else:
-            cookies[news.name] = news.value
+        self._environ['HTTP_COOKIE'] = news.policy.reader.replace(
+            self._environ.get('HTTP_COOKIE', ''), news.value
+        )
 
     def complete(self, response: Any) -> None:
         """Add the cookies that a response does not set."""
         for news in reversed(self._news):
-            if not news.saving.discarded and not has_cookie(
-                response, news.name
+            if not news.saving.discarded and not news.policy.is_set_by(
+                response, news.value
             ):
                 news.add_cookie(response)
 
@@ -123,12 +123,17 @@ class Forwarding:
             self.complete(response)
 
 
-def forwarded(request: Any, name: str) -> Saving | None:
+def forwarded(request: Any, policy: CookiePolicy) -> Saving | None:
     """Return what saved the session whose cookie a subrequest has set."""
     found = vars(request).get(_KEY)
     news = [] if found is None else found._news
     return next(
-        (each.saving for each in reversed(news) if each.name == name), None
+        (
+            each.saving
+            for each in reversed(news)
+            if each.policy.scope == policy.scope
+        ),
+        None,
     )
 
 

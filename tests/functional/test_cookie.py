@@ -1,6 +1,8 @@
 """The session cookie as a browser sees it."""
 
 import pytest
+from pyramid.events import NewResponse
+from pyramid.request import Request
 from pyramid.response import Response
 
 from pyramid_mysql_session import SessionRejected
@@ -22,6 +24,14 @@ def write(request):
 
 def read(request):
     return dict(request.session)
+
+
+def ignore(request):
+    pass
+
+
+def log_out(request):
+    request.session.invalidate()
 
 
 def set_cookies(response):
@@ -169,7 +179,6 @@ class TestOneHeader:
         [
             lambda response: response.delete_cookie('session'),
             lambda response: response.set_cookie('session', 'mine'),
-            lambda response: response.set_cookie('session', 'm', path='/x'),
         ],
     )
     def test_view_that_meddles_gives_one_session_cookie(self, app, meddle):
@@ -187,6 +196,43 @@ class TestOneHeader:
         assert sorted(names) == ['other', 'session']
         assert app.run(read).json == {'key': 'value'}
 
+    @pytest.mark.parametrize('action', [read, write, ignore, log_out])
+    @pytest.mark.parametrize('late', [False, True])
+    @pytest.mark.parametrize('existing', [False, True])
+    @pytest.mark.parametrize(
+        'other', [{'path': '/old'}, {'domain': 'example.com'}]
+    )
+    def test_cookie_of_another_path_or_domain_stays(
+        self, app, action, late, existing, other
+    ):
+        if existing:
+            app.run(write)
+
+        def view(request):
+            action(request)
+            response = Response()
+            if late:
+                request.add_response_callback(
+                    lambda _, response: response.delete_cookie(
+                        'session', **other
+                    )
+                )
+            else:
+                response.delete_cookie('session', **other)
+            return response
+
+        response = app.run(view)
+
+        ours, theirs = [], []
+        for _, value, attributes in set_cookies(response):
+            if attributes & {'path=/old', 'domain=example.com'}:
+                theirs.append(value)
+            else:
+                ours.append(value)
+        assert theirs == ['']
+        changes = (action is write) != existing and action is not read
+        assert len(ours) == (changes and action is not ignore)
+
     def test_view_that_deletes_the_cookie_at_logout_gives_one(self, app):
         app.run(write)
 
@@ -198,6 +244,175 @@ class TestOneHeader:
 
         assert 'max-age=0' in attributes(app.run(log_out))
         assert app.cookies == {}
+
+
+class TestSeveral:
+    """Several cookies have our name."""
+
+    @pytest.fixture
+    def sign(self):
+        return CookieSigner([SECRET]).sign
+
+    def send(self, app, view, *values):
+        header = '; '.join(f'session={value}' for value in values)
+        return app.browser().run(view, headers={'Cookie': header})
+
+    def test_first_that_lives_is_ours_and_nothing_is_rejected(self, app, sign):
+        events = record(app, SessionRejected)
+        one, two = app.browser(), app.browser()
+        one.run(lambda request: request.session.update(me=1))
+        two.run(lambda request: request.session.update(me=2))
+        unknown = sign(make_session_id())
+        values = (unknown, two.cookies['session'], 'x', one.cookies['session'])
+
+        assert self.send(app, read, *values).json == {'me': 2}
+        assert self.send(app, read, *reversed(values)).json == {'me': 1}
+        assert events == []
+
+    def test_change_goes_to_the_one_that_lives(self, app, sign):
+        app.run(write)
+        live, dead = app.cookies['session'], sign(make_session_id())
+
+        response = self.send(
+            app, lambda request: request.session.update(a=1), dead, live
+        )
+
+        assert set_cookies(response) == []
+        assert app.run(read).json == {'key': 'value', 'a': 1}
+
+    def test_all_dead_are_rejected_once_and_a_new_session_begins(
+        self, app, sign, rows
+    ):
+        events = record(app, SessionRejected)
+        dead = [sign(make_session_id()) for _ in range(3)]
+
+        response = self.send(app, write, *dead)
+
+        assert [event.reason for event in events] == ['unknown']
+        ((_, value, _),) = set_cookies(response)
+        assert value not in dead
+        assert rows() == 1
+
+    def test_log_out_ends_all_that_live(self, app, rows):
+        one, two = app.browser(), app.browser()
+        one.run(write)
+        two.run(write)
+        values = one.cookies['session'], two.cookies['session']
+
+        response = self.send(app, log_out, *values)
+
+        ((_, value, _),) = set_cookies(response)
+        assert value == ''
+        assert rows() == 0
+        assert self.send(app, read, *values).json == {}
+
+    @pytest.mark.parametrize('lives', [True, False])
+    def test_log_out_ends_what_another_request_has_renewed(
+        self, app, rows, sign, lives
+    ):
+        app.run(write)
+        old = app.cookies['session']
+        elsewhere = twin(app)
+        elsewhere.run(lambda request: request.session.renew_id())
+        other = app.browser()
+        other.run(write)
+        first = other.cookies['session'] if lives else sign(make_session_id())
+
+        self.send(app, log_out, first, old)
+
+        assert elsewhere.run(read).json == {}
+        assert rows() == (0 if lives else 1)
+
+    def test_session_that_cannot_be_read_hides_no_other(self, app, database):
+        one, two = app.browser(), app.browser()
+        one.run(write)
+        database.query("UPDATE sessions SET data = '{'")
+        two.run(lambda request: request.session.update(me=2))
+        values = one.cookies['session'], two.cookies['session']
+
+        assert self.send(app, read, *values).json == {'me': 2}
+
+    def test_id_and_handle_are_those_of_the_one_that_lives(self, app, sign):
+        app.run(write)
+
+        def view(request):
+            return [request.session.session_id, request.session.handle]
+
+        known = app.run(view).json
+        values = sign(make_session_id()), app.cookies['session']
+        assert self.send(app, view, *values).json == known
+
+    def test_cookie_of_an_older_secret_is_issued_anew(self, make_app, app):
+        app.run(write)
+        both = make_app(secret=f'the-newer-secret-of-the-tests-40 {SECRET}')
+        dead = CookieSigner([SECRET]).sign(make_session_id())
+
+        response = self.send(both, read, dead, app.cookies['session'])
+
+        assert len(set_cookies(response)) == 1
+
+    def test_subrequest_after_log_in_sees_the_new_session(self, app, sign):
+        app.run(write)
+        values = sign(make_session_id()), app.cookies['session'], 'x'
+
+        def view(request):
+            if request.query_string == 'inner':
+                return read(request)
+            if request.query_string == 'renew':
+                request.session.renew_id()
+                request.session['renewed'] = True
+                return {}
+            for query in ('renew', 'inner'):
+                inner = Request.blank(f'/?{query}')
+                inner.environ = {
+                    **request.environ,
+                    'QUERY_STRING': query,
+                }
+                inner.registry = request.registry
+                response = request.invoke_subrequest(inner)
+            return response.json
+
+        response = self.send(app, view, *values)
+
+        assert response.json == {'key': 'value', 'renewed': True}
+
+    def test_neighbour_and_an_old_path_hide_nothing_in_a_browser(
+        self, make_app, app
+    ):
+        # as a browser sends them: of the longest path first
+        app.run(write)
+        old = app.cookies['session']
+        moved = make_app(secret=SECRET, cookie_path='/shop')
+        neighbour = 'eyJfcGVybWFuZW50Ijp0cnVlfQ.abc.def'
+
+        assert self.send(moved, read, neighbour, old).json == {'key': 'value'}
+        response = self.send(
+            moved,
+            lambda request: request.session.renew_id(),
+            old,
+            neighbour,
+        )
+        ((_, new, attributes),) = set_cookies(response)
+        assert 'path=/shop' in attributes
+        for values in ((new, old, neighbour), (neighbour, old, new)):
+            assert self.send(moved, read, *values).json == {'key': 'value'}
+
+
+class TestSubscribers:
+    @pytest.mark.parametrize('value', ['mine', ''])
+    def test_cookie_of_a_subscriber_does_not_replace_ours(
+        self, make_app, value
+    ):
+        def meddle(event):
+            event.response.set_cookie('session', value)
+
+        app = make_app(
+            configure=lambda config: config.add_subscriber(meddle, NewResponse)
+        )
+
+        app.run(write)
+
+        assert app.run(read).json == {'key': 'value'}
 
 
 class TestCaching:

@@ -60,8 +60,7 @@ def lose(app):
 def test_life_cycle_is_logged_at_debug(make_app, logged):
     app = make_app(purge_expired=True, purge_interval=300, secret=SECRET)
     app.run(put())
-    app.set_cookie('session', 'forged')
-    app.run(read)
+    app.browser().run(read, headers={'Cookie': 'session=forged'})
     assert logged() == [
         ('connection.driver', 'DEBUG', 'connected to MySQL'),
         ('store.reaper', 'DEBUG', 'purging about every 300 seconds'),

@@ -3,6 +3,8 @@
 import time
 
 import pytest
+from pyramid.httpexceptions import HTTPFound
+from pyramid.response import Response
 
 from pyramid_mysql_session import SessionLost, SessionRejected
 from tests.helpers import record, twin
@@ -190,7 +192,7 @@ class TestRemember:
 
         assert left() == about(DAY)
 
-    @pytest.mark.parametrize('seconds', [0, -1, 1.5, True, '60'])
+    @pytest.mark.parametrize('seconds', [0, -1, 1.5, True, '60', 10**12])
     def test_what_is_no_number_of_seconds_is_refused(self, app, seconds):
         def view(request):
             with pytest.raises(ValueError) as info:  # noqa: PT011 (asserted)
@@ -198,7 +200,8 @@ class TestRemember:
             return str(info.value)
 
         assert app.run(view).json == (
-            f'seconds = {seconds!r}: expected whole seconds above 0, or None'
+            f'seconds = {seconds!r}: expected whole seconds from 1 to '
+            '34560000, or None'
         )
 
 
@@ -275,3 +278,130 @@ class TestTouch:
         assert len(events) == 1
         assert app.run(read).json == {}
         assert app.cookies['session'] == cookie
+
+
+class TestOverlapping:
+    """A touch goes by what was loaded: it must not undo what others saved."""
+
+    def test_touch_does_not_overrule_a_log_out_meanwhile(
+        self, make_app, left, move
+    ):
+        app = make_app(idle_timeout=1000, anonymous_idle_timeout=30)
+        app.run(lambda request: request.session.update({'auth.userid': 5}))
+        move('expires', 500)
+        other = twin(app)
+
+        def view(request):
+            read(request)
+            other.run(
+                lambda request: request.session.update({'auth.userid': None})
+            )
+
+        app.run(view)
+
+        assert left() == about(30)
+
+    def test_touch_does_not_shorten_the_cookie_that_another_has_prolonged(
+        self, app, move
+    ):
+        app.run(write)
+        app.run(remember(60))
+        move('expires', 30)
+        other = twin(app)
+
+        def view(request):
+            read(request)
+            response = other.run(remember(900))
+            assert 'Max-Age=900' in response.headers['Set-Cookie']
+
+        assert 'Set-Cookie' not in app.run(view).headers
+
+    def test_late_save_leaves_the_deadline_where_the_browser_was_told(
+        self, make_app, left, move
+    ):
+        app = make_app(cookie_max_age=90, idle_timeout=1000)
+        app.run(write)
+        move('expires', 8)
+
+        def view(request):
+            session = request.session
+            read(request)
+
+            def stream():
+                session['late'] = 1
+                session.save()
+                yield b'x'
+
+            return Response(app_iter=stream())
+
+        app.run(view)
+        assert left() == about(992)
+
+        move('expires', 1)
+        assert 'Max-Age=90' in app.run(read).headers['Set-Cookie']
+        assert left() == about(1000)
+
+
+class TestExceptionViews:
+    @pytest.fixture
+    def app(self, make_app):
+        def configure(config):
+            config.add_exception_view(
+                lambda request: Response(status=500), context=OSError
+            )
+
+        return make_app(
+            configure=configure,
+            set_on_exception=False,
+            idle_timeout=100,
+            cookie_max_age=90,
+        )
+
+    @pytest.mark.parametrize('error', [OSError, HTTPFound('/')])
+    @pytest.mark.parametrize('change', [False, True])
+    def test_session_that_is_used_lives_on_though_nothing_is_saved(
+        self, app, left, move, error, change
+    ):
+        app.run(write)
+        move('expires', 60)
+
+        def view(request):
+            read(request)
+            if change:
+                request.session['lost'] = 1
+                request.session.remember(9999)
+            raise error
+
+        response = app.run(view, status='*')
+
+        assert left() == about(100)
+        assert 'Max-Age=90' in response.headers['Set-Cookie']
+        assert app.run(read).json == {'key': 'value'}
+        assert left() == about(100)
+
+
+@pytest.mark.parametrize(
+    ('stored', 'expected'),
+    [
+        ('315360000', 34_560_000),
+        ('1000000000000', 34_560_000),
+        ('0', DAY),
+        ('-5', DAY),
+        ('1.5', DAY),
+        ('"x"', DAY),
+        ('true', DAY),
+        ('[]', DAY),
+    ],
+)
+def test_timeout_that_somebody_has_written_to_the_table_does_no_harm(
+    app, database, left, stored, expected
+):
+    app.run(write)
+    database.query(
+        'UPDATE sessions SET expires = UNIX_TIMESTAMP() + 10, data = %s',
+        (f'{{"a":1,"_idle_timeout_":{stored}}}',),
+    )
+
+    app.run(read)
+
+    assert left() == about(expected)

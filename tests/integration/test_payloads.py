@@ -6,11 +6,16 @@ import json
 import pytest
 
 from pyramid_mysql_session import (
+    LockTimeout,
     PayloadNotSerializable,
     PayloadTooLarge,
     SchemaError,
     SessionRejected,
+    UserIDError,
 )
+from pyramid_mysql_session.store import users
+from pyramid_mysql_session.store.keys import make_session_id, renew_session_id
+from pyramid_mysql_session.store.statements import Statements
 from tests import helpers
 
 STRICT = 'STRICT_ALL_TABLES'
@@ -333,8 +338,6 @@ class TestUserid:
             ('me ', 'me '),
             ('x' * 255, 'x' * 255),
             ('😀' * 255, '😀' * 255),
-            (True, None),
-            ([1], None),
         ],
     )
     def test_userid_is_copied_to_its_column(
@@ -353,6 +356,77 @@ class TestUserid:
             assert found.userid == stored
         app.run(lambda request: request.session.pop('auth.userid') and None)
         assert database.query('SELECT userid FROM sessions') == [(None,)]
+
+    @pytest.mark.parametrize('userid', [True, [1], {'id': 1}, 1.5])
+    def test_userid_of_another_type_is_refused(
+        self, database, make_app, userid
+    ):
+        app = make_app()
+        app.run(fill)
+        before = database.query('SELECT * FROM sessions')
+
+        with pytest.raises(UserIDError):
+            app.run(
+                lambda request: request.session.update({'auth.userid': userid})
+            )
+
+        assert database.query('SELECT * FROM sessions') == before
+
+    @pytest.mark.parametrize('sessions', [30, 31])
+    def test_user_of_many_sessions_is_logged_out_everywhere(
+        self, make_app, monkeypatch, sessions
+    ):
+        monkeypatch.setattr(users, '_AT_ONCE', 2)
+        store = make_app().store
+        ids = [make_session_id() for _ in range(sessions)]
+        for session_id in ids:
+            store.create(session_id, '{}', 100, 'ada')
+
+        assert store.delete_for_user('ada', keep=ids[3]) == sessions - 1
+        assert store.count() == 1
+
+    def test_session_that_is_renewed_again_and_again_is_told(
+        self, make_app, monkeypatch
+    ):
+        store = make_app().store
+        ids = [make_session_id()]
+        store.create(ids[0], '{}', 100, 'ada')
+        delete_keys = Statements.delete_keys
+
+        def renew_first(*args):
+            revision = store.load(ids[-1]).revision
+            ids.append(renew_session_id(ids[-1]))
+            store.save(ids[-2], None, revision, 100, None, ids[-1])
+            return delete_keys(*args)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Statements, 'delete_keys', renew_first)
+            with pytest.raises(LockTimeout, match='renewed each time'):
+                store.delete_for_user('ada')
+
+        assert store.delete_for_user('ada') == 1
+
+    def test_session_that_is_renewed_meanwhile_is_deleted(
+        self, make_app, monkeypatch
+    ):
+        store = make_app().store
+        one, two = make_session_id(), make_session_id()
+        store.create(one, '{}', 100, 'ada')
+        store.create(two, '{}', 100, 'ada')
+        delete_keys = Statements.delete_keys
+        renewed = []
+
+        def renew_once(*args):
+            if not renewed:
+                renewed.append(renew_session_id(one))
+                revision = store.load(one).revision
+                store.save(one, None, revision, 100, None, renewed[0])
+            return delete_keys(*args)
+
+        monkeypatch.setattr(Statements, 'delete_keys', renew_once)
+
+        assert store.delete_for_user('ada') == 2
+        assert store.count() == 0
 
     def test_users_are_told_apart_exactly(self, make_app):
         names = ['me', 'me ', 'Me', 'mé', 'me\0']

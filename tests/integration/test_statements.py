@@ -2,6 +2,8 @@
 
 import pytest
 
+from pyramid_mysql_session.store.keys import make_session_id
+from pyramid_mysql_session.web.cookie import CookieSigner
 from tests import helpers
 
 
@@ -88,10 +90,13 @@ def verbs(log):
     ]
 
 
+SECRET = 'a-secret-of-the-tests-of-statements-of-40'
+
+
 @pytest.fixture
 def app(database):
     """An application with a warm connection, and a browser with a session."""
-    app = helpers.application(database)
+    app = helpers.application(database, secret=SECRET)
     app.run(fill)
     yield app
     app.close()
@@ -191,6 +196,59 @@ def test_request_with_the_cookie_of_a_dead_session_costs_two_reads(
 
     # the second one finds out whether it was renewed
     assert verbs(log) == ['SELECT', 'SELECT']
+
+
+def several(app, database):
+    """Return the live value of the cookie, and one that has died."""
+    dead = app.cookies['session']
+    app.run(renew)
+    return app.cookies['session'], dead
+
+
+@pytest.mark.parametrize(
+    ('values', 'expected'),
+    [
+        (['LIVE'] * 50, ['SELECT']),
+        (['x'] * 50 + ['LIVE'], ['SELECT']),
+        (['LIVE', 'x' * 155], ['SELECT']),
+        (['DEAD', 'LIVE'], ['SELECT', 'SELECT']),
+        (['LIVE', 'DEAD'], ['SELECT', 'SELECT']),
+        (['x', 'DEAD', 'x', 'LIVE', ''], ['SELECT', 'SELECT']),
+    ],
+)
+def test_cookies_of_the_same_name_cost_one_read_more_at_most(
+    app, database, statements, values, expected
+):
+    live, dead = several(app, database)
+    header = '; '.join(
+        'session=' + value.replace('LIVE', live).replace('DEAD', dead)
+        for value in values
+    )
+
+    with statements() as log:
+        response = app.browser().run(read, headers={'Cookie': header})
+
+    assert response.json['number'] == 1
+    assert verbs(log) == expected
+    assert 'Set-Cookie' not in response.headers
+
+
+def test_fifty_dead_cookies_cost_three_reads(app, database, statements):
+    signer = CookieSigner([SECRET])
+    signed = [signer.sign(make_session_id()) for _ in range(50)]
+    header = '; '.join(f'session={value}' for value in signed)
+
+    with statements() as log:
+        assert app.browser().run(read, headers={'Cookie': header}).json == {}
+
+    # which lives, what the first one says, whether that was renewed
+    assert verbs(log) == ['SELECT'] * 3
+
+    header += f'; session={app.cookies["session"]}'
+    with statements() as log:
+        found = app.browser().run(read, headers={'Cookie': header}).json
+    assert found['number'] == 1
+    assert verbs(log) == ['SELECT'] * 2
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from pyramid_mysql_session.session.kit import SessionKit
 from pyramid_mysql_session.session.saving import Saving
 from pyramid_mysql_session.session.serializers import JSONSerializer
 from pyramid_mysql_session.session.session import MySQLSession
+from pyramid_mysql_session.settings.table import LONGEST_TIMEOUT
 from pyramid_mysql_session.store.keys import handle, renew_session_id
 from tests.memory_store import IDLE, Clock, MemoryStore
 from tests.save_contract import id_of
@@ -72,8 +73,11 @@ def make_kit(store):
             renew_session_id=renew_session_id,
             handle=handle,
             idle_timeout=IDLE,
+            anonymous_idle_timeout=None,
             absolute_timeout=None,
             touch_interval='auto',
+            cookie_max_age=None,
+            longest_timeout=LONGEST_TIMEOUT,
             userid_key='auth.userid',
             lock_timeout=5,
         )
@@ -87,14 +91,15 @@ def make_session(make_kit, listener):
     """
     Call it for the session of a new request.
 
-    :param session_id: the one that its cookie has.
+    :param session_id: the one that its cookie has; several are possible.
     :param forged: whether its cookie was not signed by us.
     :param changed: what differs in the kit.
     """
 
     def make(session_id=None, forged=False, **changed):
         kit = make_kit(**changed)
-        return MySQLSession(Saving(kit, listener, session_id, forged))
+        ids = [session_id] if isinstance(session_id, str) else session_id
+        return MySQLSession(Saving(kit, listener, ids or [], forged))
 
     return make
 

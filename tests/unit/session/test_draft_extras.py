@@ -1,9 +1,22 @@
 """What is stored besides the data, and what becomes of it."""
 
+import enum
+
 import pytest
 
+from pyramid_mysql_session.errors import PayloadTooLarge, UserIDError
 from tests.memory_store import BEGINNING, IDLE
 from tests.unit.conftest import conclude
+
+
+class Letter(str, enum.Enum):
+    """Prints itself otherwise than it is stored."""
+
+    A = 'a'
+
+
+class Number(enum.IntEnum):
+    ONE = 1
 
 
 class TestRemember:
@@ -46,7 +59,9 @@ class TestRemember:
 
         assert store.rows == {}
 
-    @pytest.mark.parametrize('seconds', [0, -1, 1.5, '10', True])
+    @pytest.mark.parametrize(
+        'seconds', [0, -1, 1.5, '10', True, 34_560_001, 10**12, 10**4000]
+    )
     def test_anything_but_whole_seconds_is_refused(
         self, make_session, seconds
     ):
@@ -54,7 +69,8 @@ class TestRemember:
             make_session().remember(seconds)
 
         assert str(caught.value) == (
-            f'seconds = {seconds!r}: expected whole seconds above 0, or None'
+            f'seconds = {seconds!r}: expected whole seconds from 1 to '
+            '34560000, or None'
         )
 
 
@@ -66,20 +82,63 @@ class TestUserId:
             (7, '7'),
             ('', ''),
             (None, None),
-            (True, None),
-            (['ada'], None),
-            ({'id': 7}, None),
+            (Letter.A, 'a'),
+            (Number.ONE, '1'),
+            (-(10**30), '-1' + '0' * 30),
         ],
     )
-    def test_user_id_is_copied_when_it_is_plain(
-        self, make_session, store, value, expected
-    ):
+    def test_user_id_is_copied(self, make_session, store, value, expected):
         session = make_session(userid_key='who')
         session['who'] = value
         conclude(session)
 
         (row,) = store.rows.values()
         assert row.userid == expected
+
+    @pytest.mark.parametrize('value', [Letter.A, Number.ONE, 7, '7'])
+    def test_user_id_stays_when_the_same_value_is_saved_again(
+        self, make_session, store, value
+    ):
+        session = make_session(userid_key='who')
+        session['who'] = value
+        conclude(session)
+        (before,) = store.rows.values()
+        session = make_session(session.session_id, userid_key='who')
+        session['other'] = 1
+        conclude(session)
+
+        (row,) = store.rows.values()
+        assert row.payload != before.payload
+        assert row.userid == before.userid
+
+    @pytest.mark.parametrize(
+        'value', [True, False, ['ada'], {'id': 7}, (), 1.0, 0.5]
+    )
+    @pytest.mark.parametrize('existing', [False, True])
+    def test_anything_else_is_refused_and_nothing_stored(
+        self, make_session, stored, store, value, existing
+    ):
+        session = make_session(stored({'a': 1}) if existing else None)
+        before = dict(store.rows)
+        session['auth.userid'] = value
+
+        with pytest.raises(UserIDError) as caught:
+            conclude(session)
+
+        assert str(caught.value) == (
+            'A user id is text or a whole number, not of type '
+            f'{type(value).__name__}. Use a text that names the user.'
+        )
+        assert store.rows == before
+
+    def test_number_of_thousands_of_digits_is_too_large(
+        self, make_session, stored
+    ):
+        session = make_session(stored({'a': 1}))
+        session['auth.userid'] = 10**4000
+
+        with pytest.raises(PayloadTooLarge):
+            conclude(session)
 
     def test_user_id_follows_the_data(self, make_session, stored, store):
         session = make_session(stored({'auth.userid': 'ada', 'a': 1}))

@@ -349,7 +349,7 @@ class TestThreads:
     def test_save_of_one_while_the_other_loads_is_stored(
         self, session, gate, store, monkeypatch
     ):
-        due = loading._is_touch_due
+        due = loading.due
 
         def save():
             session['b'] = 2
@@ -363,7 +363,7 @@ class TestThreads:
             assert gate.waiting.wait(10)
             return due(*args)
 
-        monkeypatch.setattr(loading, '_is_touch_due', let_the_other_save)
+        monkeypatch.setattr(loading, 'due', let_the_other_save)
 
         assert session
 

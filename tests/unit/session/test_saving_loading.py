@@ -219,7 +219,17 @@ class TestRejection:
 class TestTouch:
     @pytest.mark.parametrize(
         ('interval', 'due_after'),
-        [('auto', IDLE // 10), (0, 1), (1, 1), (30, 30), (IDLE, IDLE)],
+        [
+            ('auto', IDLE // 10),
+            (0, 1),
+            (1, 1),
+            (30, 30),
+            (IDLE // 2, IDLE // 2),
+            # who comes back after this time must find it
+            (IDLE - 30, 30),
+            (IDLE, 1),
+            (IDLE * 10, 1),
+        ],
     )
     def test_touch_is_due_after_its_interval(
         self, make_session, stored, store, clock, interval, due_after
@@ -269,17 +279,23 @@ class TestTouch:
             assert store.calls == calls
         assert store.load(session.session_id).expires == clock.now + 50
 
-    def test_touch_is_not_due_when_the_absolute_deadline_is_near(
-        self, make_session, stored, store, clock
+    def test_session_lives_to_its_absolute_deadline_and_is_touched_once(
+        self, make_session, stored, clock
     ):
-        session_id = stored({'a': 1})
-        clock.move(500)
+        store = MemoryStore(clock, absolute_timeout=IDLE + 99)
+        session_id = stored({'a': 1}, store=store)
+        store.calls.clear()
 
-        session = make_session(session_id, absolute_timeout=IDLE + 99)
-        assert session
-        session.save()
+        for _ in range(2):
+            clock.move(500)
+            session = make_session(
+                session_id, store=store, absolute_timeout=IDLE + 99
+            )
+            assert session
+            session.save()
 
-        assert store.calls == ['load']
+        assert store.calls == ['load', 'touch', 'load']
+        assert store.load(session_id).expires == BEGINNING + IDLE + 99
 
     @pytest.mark.parametrize(
         ('limit', 'expected'), [(IDLE + 99, IDLE + 99), (9999, IDLE + 500)]

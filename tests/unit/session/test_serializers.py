@@ -93,7 +93,15 @@ def test_payload_may_come_as_bytes(payload, data):
         (float('nan'), 'key', 'is no finite number'),
         ([float('inf')], 'key[0]', 'is no finite number'),
         ({'x': float('-inf')}, 'key.x', 'is no finite number'),
-        ({(1, 2): 3}, 'key', 'has a value of type dict'),
+        ({(1, 2): 3}, 'key.<tuple>', 'is a key of type tuple'),
+        ([{b'x': 3}], 'key[0].<bytes>', 'is a key of type bytes'),
+        ({float('nan'): 3}, 'key.nan', 'is a key of type float'),
+        pytest.param(
+            10**5000, 'key', 'is a number of too many digits', id='huge'
+        ),
+        pytest.param(
+            {10**5000: 1}, 'key.<int>', 'is a key of type int', id='huge key'
+        ),
     ],
 )
 def test_refused_value_is_named_by_its_path(value, path, problem):
@@ -107,13 +115,75 @@ def test_refused_value_is_named_by_its_path(value, path, problem):
     assert isinstance(caught.value.__cause__, (TypeError, ValueError))
 
 
-def test_refused_key_of_the_session_names_no_path():
+def test_refused_key_of_the_session_is_named():
     with pytest.raises(PayloadNotSerializable) as caught:
         dump(serializer, {(1, 2): 3})
 
     assert str(caught.value).startswith(
-        'The session cannot be stored: the session has a value of type dict.'
+        'The session cannot be stored: <tuple> is a key of type tuple.'
     )
+
+
+@pytest.mark.parametrize(
+    ('key', 'name'),
+    [
+        (1, '1'),
+        (-20, '-20'),
+        (True, 'true'),
+        (False, 'false'),
+        (None, 'null'),
+        (1.5, '1.5'),
+        (1e300, '1e+300'),
+        (-0.0, '-0.0'),
+        (10**40, '1' + '0' * 40),
+    ],
+)
+class TestKeysThatAreNoText:
+    @pytest.mark.parametrize('place', ['top', 'dict', 'list'])
+    def test_key_comes_back_as_it_was(self, key, name, place):
+        data = {
+            'top': {key: 'a', 'other': 1},
+            'dict': {'cart': {key: {key: 'a'}}},
+            'list': {'cart': [[{key: 'a'}], ({key: []},)]},
+        }[place]
+
+        found = load(serializer, dump(serializer, data))
+
+        assert repr(found) == repr(data).replace('(', '[').replace(',)', ']')
+
+    def test_text_that_reads_alike_stays_text(self, key, name):
+        data = {name: {name: 1, '~': 2, f'~{name}': 3, '~"x"': 4}}
+
+        assert load(serializer, dump(serializer, data)) == data
+
+    @pytest.mark.parametrize('nested', [True, False])
+    def test_key_beside_the_text_that_reads_alike_is_refused(
+        self, key, name, nested
+    ):
+        data = {key: 'a', name: 'b'}
+
+        with pytest.raises(PayloadNotSerializable) as caught:
+            dump(serializer, {'cart': [data]} if nested else data)
+
+        assert caught.value.path == f'cart[0].{key}' if nested else str(key)
+        assert f'is a key beside the text {name!r}' in str(caught.value)
+
+
+def test_text_keys_are_stored_as_they_are():
+    data = {'a': 1, '1st': 2, 'true:': 3, 'x': ['~1', {'"1":': '1'}]}
+
+    assert json.loads(dump(serializer, data)) == data
+
+
+@pytest.mark.parametrize('key', ['~', '~x', '~[1]', '~{"a":1}', '~1 2'])
+def test_key_that_nobody_escaped_is_left_as_it_is(key):
+    assert load(serializer, json.dumps({key: 1})) == {key: 1}
+
+
+def test_key_of_a_foreign_serializer_that_takes_all_is_no_matter():
+    data = {1: 'a', '1': 'b', (1, 2): 'c'}
+
+    assert load(pickle, dump(pickle, data)) == data
 
 
 def test_value_that_contains_itself_is_named_by_its_path():

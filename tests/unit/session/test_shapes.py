@@ -165,23 +165,33 @@ def test_objects_that_pickle_keeps_shared_are_changed_once(visit):
     assert stored == {'x': {'l': [1]}, 'y': {'l': [1]}, 'q': 1}
 
 
-def test_number_that_becomes_the_name_of_a_stored_key_loses_nothing(visit):
+def test_number_as_a_key_loses_nothing(visit):
     held = []
 
     def mine(session):
         session[5] = 'b'
         held.append(session['cart'])
-        session['cart'][5] = 2
+        session['cart'][5] += 1
 
     stored = visit(
         JSONSerializer(),
-        {'5': 'a', 'cart': {'5': 1}},
+        {5: 'a', 'cart': {5: 1}},
         mine,
         lambda session: session.update(other=1),
         lambda session: held[0].update(z=1),
     )
 
-    assert stored == {'5': 'b', 'cart': {'5': 2, 'z': 1}, 'other': 1}
+    assert stored == {5: 'b', 'cart': {5: 2, 'z': 1}, 'other': 1}
+
+
+def test_number_beside_the_text_that_names_it_is_refused(visit):
+    with pytest.raises(PayloadNotSerializable, match='is a key beside'):
+        visit(
+            JSONSerializer(),
+            {'cart': {'5': 1}},
+            lambda session: session['cart'].update({5: 2}),
+            lambda session: session.update(other=1),
+        )
 
 
 @pytest.mark.parametrize('key', [1, True, None, 1.5])

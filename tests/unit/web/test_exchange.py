@@ -111,10 +111,10 @@ class TestHeaders:
     def test_cookie_is_deleted_with_the_attributes_it_was_set_with(
         self, visitor
     ):
+        visitor.kit = visitor.kit._replace(cookie_max_age=60)
         visitor.policy = POLICY._replace(
             path='/shop',
             domain='example.com',
-            max_age=60,
             httponly=False,
             samesite='Strict',
         )
@@ -171,7 +171,7 @@ class TestMaxAge:
     def test_persistent_cookie_slides_with_touch_and_save(
         self, visitor, clock
     ):
-        visitor.policy = POLICY._replace(max_age=60)
+        visitor.kit = visitor.kit._replace(cookie_max_age=60)
         assert 'Max-Age=60;' in cookie(visitor.visit(write))
 
         assert 'Set-Cookie' not in visitor.visit(dict).headers

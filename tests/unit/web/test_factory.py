@@ -163,7 +163,6 @@ class TestSettings:
             'name': '__Secure-s',
             'path': '/shop',
             'domain': 'shop.example',
-            'max_age': 60,
             'secure': True,
             'httponly': False,
             'samesite': 'None',
@@ -205,8 +204,10 @@ class TestSettings:
         factory = make_factory(
             serializer=pickle,
             idle_timeout=60,
+            anonymous_idle_timeout=30,
             absolute_timeout=600,
             touch_interval=7,
+            cookie_max_age=50,
             userid_key='who',
             lock_timeout=6,
         )
@@ -219,8 +220,11 @@ class TestSettings:
             renew_session_id=renew_session_id,
             handle=None,
             idle_timeout=60,
+            anonymous_idle_timeout=30,
             absolute_timeout=600,
             touch_interval=7,
+            cookie_max_age=50,
+            longest_timeout=34_560_000,
             userid_key='who',
             lock_timeout=6,
         )

@@ -21,7 +21,6 @@ POLICY = CookiePolicy(
     name='session',
     path='/',
     domain=None,
-    max_age=None,
     secure='auto',
     httponly=True,
     samesite='Lax',

@@ -1,0 +1,77 @@
+"""Says how long a session lives, and when that is to be prolonged."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from .draft import Data, Draft
+from .kit import SessionKit
+
+
+class Due(NamedTuple):
+    """What a request that only reads has to do, by what is stored."""
+
+    #: Whether the idle deadline is to be moved.
+    touch: bool = False
+    #: Whether the browser is to be told to keep the cookie for longer.
+    cookie: bool = False
+    #: Seconds of the idle time-out, ``None`` without one.
+    idle: int | None = None
+    #: Seconds that the browser keeps the cookie, ``None`` until it is closed.
+    max_age: int | None = None
+    #: Seconds that the session had left when it was loaded.
+    left: int | None = None
+
+
+def idle_timeout(kit: SessionKit, draft: Draft, data: Data) -> int | None:
+    """
+    Return the idle time-out of a session, ``None`` if it has none.
+
+    :param data: of the draft, or what is to become it.
+    """
+    if draft.idle_timeout is not None:
+        return draft.idle_timeout
+    anonymous = kit.anonymous_idle_timeout
+    if anonymous is not None and data.get(kit.userid_key) is None:
+        return anonymous
+    return kit.idle_timeout
+
+
+def cookie_max_age(kit: SessionKit, draft: Draft) -> int | None:
+    """Return how long the browser keeps the cookie, ``None`` for its
+    session."""
+    return draft.idle_timeout or kit.cookie_max_age
+
+
+def due(kit: SessionKit, draft: Draft, data: Data, record: Any) -> Due:
+    """
+    Tell what is due when a record was loaded.
+
+    Who comes back within the shortest of the time-outs, the life of the
+    cookie and the touch interval shall find the session: after a request that
+    does not touch it, it must live on for as long as that.
+    """
+    idle = idle_timeout(kit, draft, data)
+    max_age = cookie_max_age(kit, draft)
+    known = Due(idle=idle, max_age=max_age, left=record.expires - record.now)
+    served = [each for each in (idle, max_age) if each is not None]
+    if not served or kit.touch_interval == 'never':
+        return known
+    shortest = min(served)
+    interval = kit.touch_interval
+    if interval == 'auto':
+        interval = shortest // 10
+    interval = min(int(interval), max(shortest - int(interval), 0))
+    deadlines = [] if idle is None else [record.now + idle]
+    last = kit.absolute_timeout and record.created + kit.absolute_timeout
+    if last is not None:
+        deadlines.append(last)
+    # seconds since it was moved, as far as that can be told
+    age = record.now + idle - record.expires if idle is not None else interval
+    touch = age >= max(interval, 1) and min(deadlines) > record.expires
+    # the deadline does not tell when the browser was told, if it is as late
+    # as may be, or the time-outs were longer once
+    unknown = record.expires == last or age < 0
+    # a cookie that lives for seconds only is set as often as it can be
+    cookie = touch or unknown or not interval
+    return known._replace(touch=touch, cookie=max_age is not None and cookie)
