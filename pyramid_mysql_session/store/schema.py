@@ -75,7 +75,10 @@ class Table:
         body = ',\n    '.join(definitions)
         return (
             f'CREATE TABLE IF NOT EXISTS {self.quoted} (\n    {body}\n) '
-            'ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin'
+            # other formats, which a server may have for default, take no index
+            # on the user id
+            'ENGINE=InnoDB ROW_FORMAT=DYNAMIC '
+            'DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin'
         )
 
     def exists(self, connection: Connection) -> bool:

@@ -68,6 +68,20 @@ class TestCreation:
             'FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()'
         ) == [('sessions', 'InnoDB', 'utf8mb4_bin')]
 
+    @pytest.mark.parametrize('row_format', ['compact', 'redundant'])
+    def test_table_is_created_whatever_the_servers_row_format(
+        self, server, database, make_app, row_format
+    ):
+        app = make_app()
+        with helpers.variables(server, innodb_default_row_format=row_format):
+            app.run(lambda request: request.session.update(a=1))
+
+        assert app.run(read).json == {'a': 1}
+        assert database.query(
+            'SELECT ROW_FORMAT FROM information_schema.TABLES '
+            'WHERE TABLE_SCHEMA = DATABASE()'
+        ) == [('Dynamic',)]
+
     def test_existing_table_is_checked_once_and_no_ddl_is_issued(
         self, database, statements, app
     ):
