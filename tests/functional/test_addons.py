@@ -1,13 +1,18 @@
-"""Sessions beside pyramid_tm and pyramid_retry."""
+"""Sessions beside other add-ons of Pyramid."""
 
 import pytest
 import transaction
 from pyramid.authentication import SessionAuthenticationHelper
+from pyramid.exceptions import ConfigurationError
 from pyramid.interfaces import ISecurityPolicy
 from pyramid.response import Response
 from pyramid_retry import RetryableException
+from pyramid_session_multi import register_session_factory
 
-from pyramid_mysql_session import SessionCreated
+from pyramid_mysql_session import (
+    SessionCreated,
+    session_factory_from_settings,
+)
 from tests.helpers import record
 
 
@@ -179,3 +184,87 @@ class TestRetry:
         assert app.run(view).json == {'key': 1}
         assert app.cookies['session'] == cookie
         assert rows() == 1
+
+
+class TestDebugToolbar:
+    """Its session panel reads the session, if it is switched on."""
+
+    @pytest.fixture
+    def app(self, make_app):
+        def configure(config):
+            config.include('pyramid_debugtoolbar')
+
+        app = make_app(configure=configure)
+        # the toolbar is for those near by
+        app.extra_environ['REMOTE_ADDR'] = '127.0.0.1'
+        app.run(write)
+        return app
+
+    @pytest.mark.parametrize(('panels', 'reads'), [('', 0), ('session', 1)])
+    def test_untouched_session_is_read_by_the_panel_alone(
+        self, app, statements, panels, reads
+    ):
+        app.set_cookie('pdtb_active', panels)
+
+        with statements() as log:
+            app.run(lambda request: Response('a page'))
+
+        assert [each.split()[0] for each in log] == ['SELECT'] * reads
+
+    def test_panel_changes_nothing(self, app):
+        app.set_cookie('pdtb_active', 'session')
+
+        assert app.run(read).json == {'key': 1}
+        app.run(lambda request: request.session.update(more=[1]))
+        assert app.run(read).json == {'key': 1, 'more': [1]}
+
+
+class TestSessionMulti:
+    """Several factories, each with a cookie of its own."""
+
+    @pytest.fixture
+    def make(self, database):
+        made = []
+
+        def make(name):
+            made.append(
+                session_factory_from_settings(
+                    database.settings(cookie_name=name, purge_expired=False)
+                )
+            )
+            return made[-1]
+
+        yield make
+        for factory in made:
+            factory.close()
+
+    def test_each_namespace_has_its_session(self, make_app, make, rows):
+        def configure(config):
+            config.include('pyramid_session_multi')
+            for name in ('one', 'two'):
+                register_session_factory(config, name, make(name))
+
+        app = make_app(configure=configure)
+
+        def put(request):
+            request.session_multi['one']['a'] = 1
+            request.session_multi['two']['b'] = 2
+
+        app.run(put)
+
+        assert rows() == 2
+        assert sorted(app.cookies) == ['one', 'two']
+        assert app.run(
+            lambda request: [
+                dict(request.session_multi[name]) for name in ('one', 'two')
+            ]
+        ).json == [{'a': 1}, {'b': 2}]
+
+    def test_two_with_the_same_cookie_are_refused(self, make_app, make):
+        def configure(config):
+            config.include('pyramid_session_multi')
+            for name in ('one', 'two'):
+                register_session_factory(config, name, make('same'))
+
+        with pytest.raises(ConfigurationError, match='another cookie'):
+            make_app(configure=configure)
