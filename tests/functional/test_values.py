@@ -212,12 +212,17 @@ class TestOddMessages:
 
         assert app.run(look).json == ['shop', {'a': 1}]
 
-    def test_message_that_contains_itself_twice_is_refused(self, app):
+    @pytest.mark.parametrize('key', ['a', '_translation_string_'])
+    def test_message_that_contains_itself_twice_is_refused(self, app, key):
         message = {'text': TranslationString('hi')}
-        message.update(a=message, b=message)
+        message.update({key: message, 'b': message})
+
+        def view(request):
+            request.session.flash(message)
+            assert request.session.peek_flash() == [message]
 
         with pytest.raises(PayloadNotSerializable):
-            app.run(lambda request: request.session.flash(message))
+            app.run(view)
 
     def test_message_that_is_too_deep_is_refused(self, app):
         message = []
