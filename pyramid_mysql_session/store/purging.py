@@ -11,6 +11,7 @@ from typing import Any
 from ..connection.driver import Connection, DriverError, error_code
 from ..connection.pool import ConnectionPool
 from .schema import Table, text_literal
+from .statements import KEYS_AT_ONCE, Statements
 
 log = logging.getLogger(__name__)
 
@@ -18,9 +19,6 @@ log = logging.getLogger(__name__)
 _NO_GET_LOCK = frozenset({1105, 1235, 1305})
 # what servers before MySQL 8.0 and MariaDB 10.6 say to SKIP LOCKED
 _NO_SKIP_LOCKED = frozenset({1064, 1235})
-# MariaDB makes a subquery of a list of 1000 values, MySQL gives up on the
-# index if the list takes too much memory
-_LIST_LENGTH = 600
 # after a batch the server is left to others for so many times as long, but
 # not for more than so many seconds: who reads from a slow disk must keep up
 _PAUSE = 9
@@ -35,6 +33,7 @@ class Purger:
 
     :param pool: lends the connections.
     :param table: knows the names.
+    :param statements: writes the deletion.
     :param batch: most rows that one transaction deletes.
     :param on_purge: called with rows and seconds after each purge.
     """
@@ -43,11 +42,13 @@ class Purger:
         self,
         pool: ConnectionPool,
         table: Table,
+        statements: Statements,
         batch: int,
         on_purge: Callable[[int, float], None],
     ) -> None:
         self._pool = pool
         self._table = table
+        self._write = statements
         self._batch = batch
         self._on_purge = on_purge
         self._key = table.column('session_id')
@@ -136,17 +137,12 @@ class Purger:
     def _delete_rows(
         self, connection: Connection, rows: Sequence[Row], dead: str
     ) -> int:
-        table = self._table
-        keys = [f"x'{key.hex()}'" for key, _ in rows]
-        # without a hint, which both servers take only in this form of DELETE,
-        # they read and lock every row of a small table
+        keys = [key for key, _ in rows]
         return sum(
             connection.execute(
-                f'DELETE {table.quoted} FROM {table.quoted} '
-                f'FORCE INDEX ({table.key_index}) WHERE {dead} AND '
-                f'{self._key} IN ({", ".join(keys[at : at + _LIST_LENGTH])})'
+                self._write.delete_keys(keys[at : at + KEYS_AT_ONCE], dead)
             )
-            for at in range(0, len(keys), _LIST_LENGTH)
+            for at in range(0, len(keys), KEYS_AT_ONCE)
         )
 
     def _get_lock(self, connection: Connection) -> int | None:

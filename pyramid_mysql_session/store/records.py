@@ -24,8 +24,9 @@ from .results import (
 )
 from .statements import Statement, Statements
 
-# a log-out meets a renewal again and again only if somebody wants it so
-_FAMILY_ATTEMPTS = 10
+#: How many renewals a deletion follows; it meets one after the other only if
+#: somebody wants it so.
+RENEWALS = 10
 
 
 class Records:
@@ -240,7 +241,7 @@ class Records:
 
     def _delete_family(self, connection: Connection, session_id: str) -> bool:
         """Delete the row of a session whatever its id is by now."""
-        for attempt in range(_FAMILY_ATTEMPTS):
+        for attempt in range(RENEWALS):
             if connection.execute(self._write.delete_family(session_id)):
                 return True
             # it may have waited for a renewal that moved the row to where

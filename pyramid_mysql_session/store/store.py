@@ -65,7 +65,7 @@ class MySQLSessionStore:
         self._users = Users(
             self._access, self._records, statements, purge_batch
         )
-        self._purger = Purger(pool, table, purge_batch, on_purge)
+        self._purger = Purger(pool, table, statements, purge_batch, on_purge)
 
     def load(self, session_id: str) -> Record | None:
         """Return the record of a session, expired or not."""

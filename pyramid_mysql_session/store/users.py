@@ -8,16 +8,11 @@ from typing import NamedTuple
 from ..errors import LockTimeout
 from .access import TableAccess
 from .keys import FAMILY_BYTES
-from .records import Records
+from .records import RENEWALS, Records
 from .results import Record, UserID
 from .schema import text
-from .statements import Statements
+from .statements import KEYS_AT_ONCE, Statements
 from .userids import userid_literal
-
-# a long list of keys is not looked up in the index any more
-_AT_ONCE = 600
-# a log-out meets a renewal again and again only if somebody wants it so
-_MISSES = 10
 
 
 class StoredSession(NamedTuple):
@@ -89,11 +84,12 @@ class Users:
         if keep is not None:
             others = f' AND NOT ({self._write.of_family(keep)})'
         deleted = misses = 0
-        while misses < _MISSES:
+        while misses < RENEWALS:
             # a DELETE would wait for the lock of the one that stays
             keys = access.fetch(
                 f'SELECT {self._key} FROM {access.name} '
-                f'WHERE {is_user} AND {access.alive}{others} LIMIT {_AT_ONCE}'
+                f'WHERE {is_user} AND {access.alive}{others} '
+                f'LIMIT {KEYS_AT_ONCE}'
             )
             if not keys:
                 return deleted
@@ -101,7 +97,7 @@ class Users:
                 self._write.delete_keys([key for (key,) in keys], is_user)
             )
             deleted += rows
-            if rows == len(keys) < _AT_ONCE:
+            if rows == len(keys) < KEYS_AT_ONCE:
                 return deleted
             # a renewal has moved one to where nobody has looked yet
             misses += rows < len(keys)

@@ -376,7 +376,7 @@ class TestUserid:
     def test_user_of_many_sessions_is_logged_out_everywhere(
         self, make_app, monkeypatch, sessions
     ):
-        monkeypatch.setattr(users, '_AT_ONCE', 2)
+        monkeypatch.setattr(users, 'KEYS_AT_ONCE', 2)
         store = make_app().store
         ids = [make_session_id() for _ in range(sessions)]
         for session_id in ids:
