@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter, deque
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
+from . import jsonkeys
 from .merge import clone, combine, fingerprint, of_kind, same
 
 _MISSING: Any = object()
@@ -221,9 +222,9 @@ def _names(live: Any, mine: Any) -> dict[Any, Any]:
     for key in live:
         name = key
         if key not in mine:
-            # as JSON names it; the later of two with one name counts there
-            name = json.loads(json.dumps({key: None}, skipkeys=True))
-            (name,) = name or [key]
+            # the later of two with one name counts there
+            with suppress(TypeError):
+                name = jsonkeys.name(key)
         names[name] = key
     return names
 

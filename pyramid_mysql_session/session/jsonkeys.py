@@ -16,10 +16,6 @@ _is_suspicious = re.compile(
 ).search
 
 
-class AmbiguousKey(TypeError):
-    """JSON has one name for a key and for a text beside it."""
-
-
 def may_need_escape(payload: str) -> bool:
     """Tell whether data that became this JSON may have such keys."""
     return _is_suspicious(payload) is not None
@@ -35,8 +31,8 @@ def escape(value: Any, levels: int = MOST_LEVELS + 1) -> Any:
     Return an equal value whose keys all are text.
 
     :param levels: how deep to look; what is deeper is refused elsewhere.
-    :raises TypeError: a key is neither text, a number, a boolean nor None.
-    :raises AmbiguousKey: a dict has a key and its JSON as another.
+    :raises TypeError: a key is neither text, a number, a boolean nor None, or
+        stands beside the text that JSON makes of it.
     """
     if not levels:
         return value
@@ -61,7 +57,7 @@ def name(key: Any) -> str:
     """
     Return what JSON makes of a key.
 
-    :raises TypeError: nothing.
+    :raises TypeError: JSON has no such keys.
     """
     if isinstance(key, str):
         return key
@@ -75,7 +71,7 @@ def _escape_key(key: Any, siblings: dict[Any, Any]) -> str:
         return f'{_MARK}{json.dumps(key)}' if key.startswith(_MARK) else key
     text = name(key)
     if text in siblings:
-        raise AmbiguousKey(text)
+        raise TypeError('a key beside the text that JSON makes of it')
     return f'{_MARK}{text}'
 
 

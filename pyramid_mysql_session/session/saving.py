@@ -342,7 +342,8 @@ class Saving:
             live, renewed = self._kit.store.find_live(self._session_ids)
             self._others = [*live, *renewed]
             # one may be malformed, or die meanwhile
-            self._session_ids = (*live[:_TRIES], self._session_ids[0])
+            tried = dict.fromkeys([*live[:_TRIES], self._session_ids[0]])
+            self._session_ids = tuple(tried)
         for session_id in self._session_ids:
             standing, data, reason = load(
                 self._kit, self.draft, session_id, status

@@ -32,8 +32,8 @@ class MySQLSession(MutableMapping[str, Any]):
     The session of one request.
 
     It is a mapping with the methods of a ``dict``. Every change is noticed,
-    nested ones too, and saved when the response is ready. Keys are text;
-    which values are possible is up to the serializer.
+    nested ones too, and saved when the response is ready. Which keys and
+    values are possible is up to the serializer.
 
     Other than a ``dict`` it is no instance of ``dict``: where one is asked
     for, by ``json.dumps`` or ``pickle`` for instance, pass

@@ -38,8 +38,11 @@ def idle_timeout(kit: SessionKit, draft: Draft, data: Data) -> int | None:
 
 
 def cookie_max_age(kit: SessionKit, draft: Draft) -> int | None:
-    """Return how long the browser keeps the cookie, ``None`` for its
-    session."""
+    """
+    Return the seconds that the browser keeps the cookie.
+
+    :returns: ``None`` when it forgets it as soon as it is closed.
+    """
     return draft.idle_timeout or kit.cookie_max_age
 
 

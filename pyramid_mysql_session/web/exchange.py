@@ -56,6 +56,7 @@ class Exchange:
         '_response',
         '_saving',
         '_session',
+        '_value',
     )
 
     def __init__(
@@ -70,8 +71,9 @@ class Exchange:
         self._registry = request.registry
         self._deferred = False
         self._on_use = on_use
-        # the Set-Cookie line of the response
+        # the Set-Cookie line of the response, and the value in it
         self._cookie: str | None = None
+        self._value: str | None = None
         self._known_error: Any = None
         self._presented = policy.reader.read(request)
         self._saving = Saving(
@@ -175,10 +177,10 @@ class Exchange:
     def _complete(self) -> None:
         """Add the cookie that somebody has removed from the response."""
         response = self._response
-        if self._cookie is not None:
-            value = self._cookie.split(';')[0].partition('=')[2]
-            if not self._policy.is_set_by(response, value):
-                self._add_cookie(response)
+        if self._cookie is not None and not self._policy.is_set_by(
+            response, self._value
+        ):
+            self._add_cookie(response)
 
     def _leave(self, request: Any) -> None:
         """Let go of the request, which is answered."""
@@ -266,15 +268,16 @@ class Exchange:
 
     def _tell(self, outer: Any) -> None:
         """Let the request that invoked this one pass on what it says."""
-        forwarding, saving = Forwarding.of(outer), self._saving
+        forwarding = Forwarding.of(outer)
         if self._cookie is not None:
-            session_id = saving.session_id
-            value = session_id and self._policy.signer.sign(session_id)
-            forwarding.add(News(saving, self._policy, value, self._add_cookie))
+            forwarding.add(
+                News(self._saving, self._policy, self._value, self._add_cookie)
+            )
 
     def _set_cookie(
         self, response: Any, value: str | None, max_age: int | None
     ) -> None:
+        self._value = value
         self._cookie = self._policy.set_cookie(
             # requests of tests have no scheme
             value,
