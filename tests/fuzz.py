@@ -19,17 +19,9 @@ from unittest import mock
 
 from pyramid_mysql_session.errors import LockTimeout
 from pyramid_mysql_session.session import loop
-from pyramid_mysql_session.session.kit import SessionKit
 from pyramid_mysql_session.session.saving import Saving
-from pyramid_mysql_session.session.serializers import JSONSerializer
 from pyramid_mysql_session.session.session import MySQLSession
-from pyramid_mysql_session.settings.table import LONGEST_TIMEOUT
-from pyramid_mysql_session.store.keys import (
-    handle,
-    make_session_id,
-    renew_session_id,
-)
-from tests.memory_store import IDLE, Clock, MemoryStore
+from tests.memory_store import Clock, MemoryStore, make_kit
 
 REQUESTS = 3
 #: What a request does -> how often.
@@ -145,21 +137,7 @@ class Sequence:
         self.trace = []
         self.numbers = 0
         self.store = MemoryStore(Clock())
-        self.kit = SessionKit(
-            self.store,
-            JSONSerializer(),
-            make_session_id,
-            renew_session_id,
-            handle,
-            idle_timeout=IDLE,
-            anonymous_idle_timeout=None,
-            absolute_timeout=None,
-            touch_interval='auto',
-            cookie_max_age=None,
-            longest_timeout=LONGEST_TIMEOUT,
-            userid_key='auth.userid',
-            lock_timeout=1,
-        )
+        self.kit = make_kit(self.store, lock_timeout=1)
         self.lineages = {}
         self.cookie = None
         # messages that may be there more often than once

@@ -13,8 +13,17 @@ from pyramid_mysql_session.errors import (
     StoreUnavailable,
 )
 from pyramid_mysql_session.interfaces import IMySQLSessionStore
+from pyramid_mysql_session.session.kit import SessionKit
+from pyramid_mysql_session.session.serializers import JSONSerializer
+from pyramid_mysql_session.settings.table import LONGEST_TIMEOUT
 from pyramid_mysql_session.store import revisions
-from pyramid_mysql_session.store.keys import family_range, stored_key
+from pyramid_mysql_session.store.keys import (
+    family_range,
+    handle,
+    make_session_id,
+    renew_session_id,
+    stored_key,
+)
 from pyramid_mysql_session.store.results import (
     Deletion,
     Living,
@@ -37,6 +46,26 @@ def in_doubt(attempted):
     error = StoreUnavailable('The line was cut', '', outcome_unknown=True)
     error.attempted = attempted
     return error
+
+
+def make_kit(store, **changed):
+    """Return what sessions over a store share, with the usual settings."""
+    kit = SessionKit(
+        store=store,
+        serializer=JSONSerializer(),
+        make_session_id=make_session_id,
+        renew_session_id=renew_session_id,
+        handle=handle,
+        idle_timeout=IDLE,
+        anonymous_idle_timeout=None,
+        absolute_timeout=None,
+        touch_interval='auto',
+        cookie_max_age=None,
+        longest_timeout=LONGEST_TIMEOUT,
+        userid_key='auth.userid',
+        lock_timeout=5,
+    )
+    return kit._replace(**changed)
 
 
 class Clock:

@@ -7,13 +7,10 @@ from pyramid import testing
 
 from pyramid_mysql_session import session_factory_from_settings
 from pyramid_mysql_session.session import loop, saving
-from pyramid_mysql_session.session.kit import SessionKit
 from pyramid_mysql_session.session.saving import Saving
-from pyramid_mysql_session.session.serializers import JSONSerializer
 from pyramid_mysql_session.session.session import MySQLSession
-from pyramid_mysql_session.settings.table import LONGEST_TIMEOUT
-from pyramid_mysql_session.store.keys import handle, renew_session_id
-from tests.memory_store import IDLE, Clock, MemoryStore
+from tests.memory_store import Clock, MemoryStore
+from tests.memory_store import make_kit as make_usual_kit
 from tests.save_contract import id_of
 from tests.unit.web.visitor import Visitor
 
@@ -66,22 +63,8 @@ def make_kit(store):
     numbers = itertools.count(1)
 
     def make(**changed):
-        kit = SessionKit(
-            store=store,
-            serializer=JSONSerializer(),
-            make_session_id=lambda: id_of(next(numbers)),
-            renew_session_id=renew_session_id,
-            handle=handle,
-            idle_timeout=IDLE,
-            anonymous_idle_timeout=None,
-            absolute_timeout=None,
-            touch_interval='auto',
-            cookie_max_age=None,
-            longest_timeout=LONGEST_TIMEOUT,
-            userid_key='auth.userid',
-            lock_timeout=5,
-        )
-        return kit._replace(**changed)
+        numbered = {'make_session_id': lambda: id_of(next(numbers))}
+        return make_usual_kit(**{'store': store, **numbered, **changed})
 
     return make
 

@@ -1,13 +1,10 @@
 """The answer to the COMMIT of a block was lost."""
 
-from contextlib import contextmanager
-
 import pytest
 
 from pyramid_mysql_session.errors import StoreUnavailable
 from pyramid_mysql_session.session import loop
 from pyramid_mysql_session.store.keys import stored_key
-from tests.memory_store import in_doubt
 from tests.unit.conftest import conclude
 
 either = pytest.mark.parametrize('executed', [True, False])
@@ -19,40 +16,11 @@ def session_id(stored):
     return stored({'number': 1})
 
 
-@pytest.fixture
-def line_cut(store, monkeypatch):
-    """
-    Call it to let the end of the next block not answer.
-
-    :param executed: whether it was committed.
-    :param then: called after that.
-    :param error: what is raised.
-    """
-    locked = store.locked
-
-    def cut(executed, then=lambda: None, error=None):
-        @contextmanager
-        def unanswered(session_id):
-            monkeypatch.setattr(store, 'locked', locked)
-            rows = dict(store.rows)
-            with locked(session_id) as row:
-                yield row
-            if not executed:
-                store.rows.clear()
-                store.rows.update(rows)
-            then()
-            raise error or in_doubt(None)
-
-        monkeypatch.setattr(store, 'locked', unanswered)
-
-    return cut
-
-
 @either
 def test_block_is_saved_once(
-    session, make_session, line_cut, listener, executed
+    session, make_session, block_cut, listener, executed
 ):
-    line_cut(executed)
+    block_cut(executed)
 
     with session.locked():
         session['list'] = ['mine']
@@ -66,9 +34,9 @@ def test_block_is_saved_once(
 
 @either
 def test_renewal_leads_to_one_record(
-    session, session_id, make_session, line_cut, store, executed
+    session, session_id, make_session, block_cut, store, executed
 ):
-    line_cut(executed)
+    block_cut(executed)
 
     with session.locked():
         session['number'] = 2
@@ -81,8 +49,8 @@ def test_renewal_leads_to_one_record(
 
 
 @either
-def test_emptied_session_loses_its_record(session, line_cut, store, executed):
-    line_cut(executed)
+def test_emptied_session_loses_its_record(session, block_cut, store, executed):
+    block_cut(executed)
 
     with session.locked():
         session.clear()
@@ -94,9 +62,9 @@ def test_emptied_session_loses_its_record(session, line_cut, store, executed):
 
 @either
 def test_block_without_a_change_is_never_in_doubt(
-    session, make_session, line_cut, executed
+    session, make_session, block_cut, executed
 ):
-    line_cut(executed)
+    block_cut(executed)
 
     with pytest.raises(StoreUnavailable), session.locked():
         assert session['number'] == 1
@@ -107,9 +75,9 @@ def test_block_without_a_change_is_never_in_doubt(
 
 
 def test_save_of_others_after_the_block_is_kept(
-    session, make_session, change, line_cut
+    session, make_session, change, block_cut
 ):
-    line_cut(True, lambda: change(theirs=7))
+    block_cut(True, lambda: change(theirs=7))
 
     with session.locked():
         session['number'] += 1
@@ -124,9 +92,9 @@ def test_save_of_others_after_the_block_is_kept(
 
 
 def test_change_that_the_block_did_not_see_is_not_overwritten(
-    session, make_session, change, line_cut
+    session, make_session, change, block_cut
 ):
-    line_cut(False, lambda: change(number=7))
+    block_cut(False, lambda: change(number=7))
 
     with pytest.raises(StoreUnavailable), session.locked():
         session['number'] += 1
@@ -137,7 +105,7 @@ def test_change_that_the_block_did_not_see_is_not_overwritten(
 
 
 def test_older_record_is_waited_for(
-    session, make_session, line_cut, store, monkeypatch
+    session, make_session, block_cut, store, monkeypatch
 ):
     # loaded after a save of which another server knows nothing yet
     older = dict(store.rows)
@@ -152,7 +120,7 @@ def test_older_record_is_waited_for(
 
         monkeypatch.setattr(loop.time, 'sleep', catch_up)
 
-    line_cut(True, show_older)
+    block_cut(True, show_older)
 
     with session.locked():
         session['number'] += 1
@@ -161,12 +129,12 @@ def test_older_record_is_waited_for(
 
 
 def test_block_of_unknown_outcome_is_settled_by_the_next_save(
-    session, make_session, line_cut, meanwhile
+    session, make_session, block_cut, meanwhile
 ):
     def stay_away():
         raise StoreUnavailable('MySQL cannot be reached', '')
 
-    line_cut(True)
+    block_cut(True)
     meanwhile('save', stay_away)
 
     with pytest.raises(StoreUnavailable), session.locked():
@@ -182,14 +150,14 @@ class TestNextSave:
     """Nobody could be asked when the block was over."""
 
     @pytest.fixture
-    def run_in_doubt(self, session, line_cut, meanwhile):
+    def run_in_doubt(self, session, block_cut, meanwhile):
         """Call it for a block that nobody knows the outcome of."""
 
         def stay_away():
             raise StoreUnavailable('MySQL cannot be reached', '')
 
         def run(executed, then=lambda: None):
-            line_cut(executed, lambda: (then(), meanwhile('save', stay_away)))
+            block_cut(executed, lambda: (then(), meanwhile('save', stay_away)))
             with (
                 pytest.raises(StoreUnavailable, match='The line was cut'),
                 session.locked(),
@@ -282,9 +250,9 @@ class TestNextSave:
 
 
 def test_session_that_is_gone_since_is_lost(
-    session, line_cut, store, listener
+    session, block_cut, store, listener
 ):
-    line_cut(False, store.rows.clear)
+    block_cut(False, store.rows.clear)
 
     with session.locked():
         session['number'] = 2
@@ -294,9 +262,9 @@ def test_session_that_is_gone_since_is_lost(
 
 
 def test_error_with_a_known_outcome_takes_everything_back(
-    session, make_session, line_cut
+    session, make_session, block_cut
 ):
-    line_cut(False, error=StoreUnavailable('MySQL stopped', ''))
+    block_cut(False, error=StoreUnavailable('MySQL stopped', ''))
 
     with pytest.raises(StoreUnavailable), session.locked():
         session['number'] = 2

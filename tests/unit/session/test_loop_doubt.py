@@ -1,7 +1,5 @@
 """The answer to a save was lost: it was executed, or not."""
 
-from contextlib import contextmanager
-
 import pytest
 
 from pyramid_mysql_session.errors import StoreUnavailable
@@ -215,22 +213,9 @@ def test_invalidation_ends_the_doubt(session, line_cut, store):
 
 
 def test_answer_to_the_save_under_a_lock_may_be_lost_too(
-    session, make_session, executed, meanwhile, change, store, monkeypatch
+    session, make_session, executed, meanwhile, change, block_cut
 ):
-    locked = store.locked
-
-    @contextmanager
-    def unanswered(session_id):
-        monkeypatch.setattr(store, 'locked', locked)
-        rows = dict(store.rows)
-        with locked(session_id) as row:
-            yield row
-        if not executed:
-            store.rows.clear()
-            store.rows.update(rows)
-        raise in_doubt(None)
-
-    monkeypatch.setattr(store, 'locked', unanswered)
+    block_cut(executed)
     meanwhile(
         'save',
         *(

@@ -235,15 +235,28 @@ class TestRetract:
         assert make_session(session_id) == session
         assert make_session(renewed) == {}
 
-    @pytest.mark.parametrize('times', [1, 4])
-    def test_save_of_others_under_the_new_id_is_kept(
-        self, session, session_id, make_session, store, meanwhile, times
-    ):
-        def save_theirs():
+    @pytest.fixture
+    def save_theirs(self, session, make_session):
+        """Call it for a save of another request, under the id there is."""
+
+        def save():
             other = make_session(session.session_id)
             other['theirs'] = other.get('theirs', 0) + 1
             other.save()
 
+        return save
+
+    @pytest.mark.parametrize('times', [1, 4])
+    def test_save_of_others_under_the_new_id_is_kept(
+        self,
+        session,
+        session_id,
+        make_session,
+        store,
+        meanwhile,
+        save_theirs,
+        times,
+    ):
         session.renew_id()
         conclude(session)
         meanwhile('save', *times * [save_theirs])
@@ -254,13 +267,8 @@ class TestRetract:
         assert make_session(session_id)['theirs'] == times
 
     def test_others_who_save_again_and_again_keep_the_new_id(
-        self, session, make_session, store, meanwhile
+        self, session, store, meanwhile, save_theirs
     ):
-        def save_theirs():
-            other = make_session(session.session_id)
-            other['theirs'] = other.get('theirs', 0) + 1
-            other.save()
-
         session.renew_id()
         conclude(session)
         meanwhile('save', *MERGE_ATTEMPTS * [save_theirs])
