@@ -1,11 +1,17 @@
 """How the table is created, under whatever names."""
 
+import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pyramid_mysql_session import SchemaError, StoreUnavailable
+from pyramid_mysql_session import (
+    SchemaError,
+    StoreUnavailable,
+    get_store,
+)
+from pyramid_mysql_session.store.keys import make_session_id
 from tests import helpers
 from tests.integration.table import (
     CREATE,
@@ -179,6 +185,64 @@ class TestCreation:
         )
         assert app.run(read).json == {}
         use(app)
+
+    @pytest.mark.parametrize(
+        'use_first',
+        [
+            lambda request: get_store(request).purge(exclusive=True),
+            lambda request: get_store(request).count(),
+            lambda request: get_store(request).clear(),
+            lambda request: get_store(request).delete(make_session_id()),
+            lambda request: get_store(request).create(
+                make_session_id(), '{}', 60
+            ),
+        ],
+    )
+    def test_each_entrance_notices_that_the_table_was_dropped(
+        self, database, app, use_first
+    ):
+        app.run(fill)
+        database.query('DROP TABLE sessions')
+
+        with pytest.raises(SchemaError, match='it is missing'):
+            app.browser().run(use_first)
+
+        use(app.browser())
+
+    def test_table_dropped_before_a_locked_block_is_there_the_next_time(
+        self, database, app
+    ):
+        def drop_and_lock(request):
+            request.session['a'] = 1
+            database.query('DROP TABLE sessions')
+            with request.session.locked():
+                pass
+
+        app.run(fill)
+        with pytest.raises(SchemaError, match='it is missing'):
+            app.run(drop_and_lock)
+
+        use(app.browser())
+
+    @pytest.mark.parametrize(
+        'statement',
+        [
+            'TRUNCATE TABLE sessions',
+            'ALTER TABLE sessions DROP KEY expires',
+            'ALTER TABLE sessions DROP PRIMARY KEY, ADD UNIQUE k (session_id)',
+            'ALTER TABLE sessions ADD note VARCHAR(9)',
+        ],
+    )
+    def test_table_changed_while_running_goes_on_to_serve(
+        self, database, app, statement
+    ):
+        app.run(fill)
+        database.query(statement)
+        with contextlib.suppress(SchemaError):
+            app.run(lambda request: request.session.invalidate())
+        database.query('DELETE FROM sessions')
+
+        use(app.browser())
 
 
 class TestNames:
