@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pyramid.exceptions import ConfigurationError
+from zope.interface import alsoProvides, noLongerProvides
+
+try:
+    from pyramid_retry import IRetryableError
+except ImportError:  # pyramid_retry is the application's choice
+    IRetryableError = None
 
 
 class SessionError(Exception):
@@ -27,8 +33,8 @@ class SchemaError(SessionError):
     """
     The table cannot hold sessions.
 
-    ``deviations`` says what is wrong with it, ``remedy`` is the statement
-    that mends it.
+    ``deviations`` says what is wrong with it, ``remedy`` what mends it: a
+    statement that loses no data, or advice.
     """
 
     def __init__(
@@ -50,6 +56,9 @@ class StoreUnavailable(SessionError):
     ``outcome_unknown`` is true when nobody told whether the statement was
     executed; it is safe to save the same session again, for its revision
     tells. ``attempted`` is the revision of such a save, for that of a store.
+    ``repeatable`` is true when the same may work if it is done once more.
+    What the server took back for certain, since somebody else was first,
+    ``pyramid_retry`` tries again.
     """
 
     def __init__(
@@ -66,10 +75,30 @@ class StoreUnavailable(SessionError):
         self.code = code
         self.outcome_unknown = outcome_unknown
         self.attempted: int | None = None
+        self.repeatable = False
+
+    def allow_retry(self) -> None:
+        """Let pyramid_retry try the request again."""
+        if IRetryableError is not None:
+            alsoProvides(self, IRetryableError)
+
+    def forbid_retry(self) -> None:
+        """Let it not."""
+        if IRetryableError is not None:
+            noLongerProvides(self, IRetryableError)
+
+    def leave_in_doubt(self) -> None:
+        """Note that something may have been stored nevertheless."""
+        self.outcome_unknown = True
+        self.forbid_retry()
 
 
 class LockTimeout(StoreUnavailable):
     """A row stayed locked by somebody else for longer than the limit."""
+
+
+class TransactionTooLarge(StoreUnavailable):
+    """A cluster does not replicate so much at once; nothing was stored."""
 
 
 class PayloadTooLarge(SessionError, ValueError):

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import codecs
 import logging
+import math
 import os
 import stat
+import time
+from collections.abc import Sequence
 from typing import Any
 
 import MySQLdb
 from MySQLdb.constants import CLIENT
 
-from ..errors import PayloadTooLarge, SessionError
+from ..errors import PayloadTooLarge, SettingsError
 from . import errors as driver_errors
+from .errors import Phase, Verdict, judge
 
 Payload = str | bytes
+Rows = tuple[tuple[Any, ...], ...]
 log = logging.getLogger(__name__)
 
 #: What the driver raises.
 DriverError = MySQLdb.Error
 THREAD_SAFETY = MySQLdb.threadsafety
+
+#: Seconds after which a connection is asked anew whether its server takes
+#: writes.
+ASK_EVERY = 1
+# Aurora's readers have the second, all others the first
+_READ_ONLY = '@@GLOBAL.read_only, @@GLOBAL.innodb_read_only'
 
 _SESSION_SETUP = (
     'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED',
@@ -26,9 +38,37 @@ _SESSION_SETUP = (
     # is off; lock_wait_timeout is about metadata locks: a day or a year by
     # default
     "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', "
-    "autocommit = 1, completion_type = 'NO_CHAIN', "
+    "autocommit = 1, completion_type = 'NO_CHAIN', sql_safe_updates = 0, "
+    'sql_select_limit = DEFAULT, '
     'innodb_lock_wait_timeout = {0}, lock_wait_timeout = {0}',
 )
+
+
+class ReadOnlyAnswer(MySQLdb.OperationalError):  # type: ignore[misc]
+    """A server that takes no writes has answered; another may know more."""
+
+
+class Known:
+    """
+    What is known of one driver connection; moments are monotonic seconds.
+
+    :ivar socket: file descriptor and inode of its socket.
+    :ivar made: when it was first seen.
+    :ivar used: when somebody was done with it.
+    :ivar asked: when it was asked whether its server takes writes.
+    :ivar fits: whether it was found to be of use.
+    :ivar clean: whether nobody has left anything in it: a transaction, half
+        an answer, a lock.
+    """
+
+    __slots__ = ('asked', 'clean', 'fits', 'made', 'socket', 'used')
+
+    def __init__(self, driver: Any) -> None:
+        self.socket = socket_of(driver)
+        self.made = self.used = time.monotonic()
+        self.asked = -math.inf
+        self.clean = True
+        self.fits = False
 
 
 class Connection:
@@ -37,12 +77,73 @@ class Connection:
 
     It goes past DBUtils' cursors, which execute a failed statement again,
     and past those of the driver, whose class a passed-in pool may choose.
+
+    :param known: what is known of it.
+    :param ours: whether it is as this package has made it.
+    :param sceptical: whether the answer of a server that takes no writes is
+        to be asked for again on another connection.
+
+    :ivar phase: what it is doing, for whoever has to understand an error.
+    :ivar repeated: whether what is being done was tried before.
+    :ivar in_doubt: whether it may have been done then.
+    :ivar read_only: whether its server has said that it takes no writes.
     """
 
-    __slots__ = ('_driver',)
+    phase = Phase.READING
+    in_doubt = repeated = read_only = False
+    # whether a statement outside a transaction commits itself
+    _autocommits = True
+    _in_transaction = _uncommitted = False
 
-    def __init__(self, driver: Any) -> None:
+    def __init__(
+        self, driver: Any, known: Known, ours: bool, sceptical: bool
+    ) -> None:
         self._driver = driver
+        self._known = known
+        self._ours = ours
+        self._sceptical = sceptical
+
+    def start(self) -> None:
+        """End whatever was left in it, a snapshot too."""
+        if self._ours:
+            return
+        driver, known = self._driver, self._known
+        if not known.fits:
+            _see_that_it_ends_transactions(driver)
+            known.fits = True
+        self._autocommits = bool(driver.get_autocommit())
+        self._in_transaction = not self._autocommits
+        if not self._autocommits:
+            driver.rollback()
+
+    def begin(self, isolation: str | None = None) -> None:
+        """
+        Begin a transaction.
+
+        :param isolation: its isolation level, if it is not to be that of the
+            connection.
+        """
+        self.phase = Phase.READING
+        if isolation is not None:
+            level = isolation.encode('ascii')
+            self._query(b'SET TRANSACTION ISOLATION LEVEL ' + level)
+        # BEGIN is something else in MariaDB's sql_mode ORACLE
+        self._query(b'START TRANSACTION')
+        self._in_transaction = True
+
+    def commit(self) -> None:
+        """Commit the transaction, and begin no other."""
+        if self._uncommitted:
+            self.phase = Phase.COMMITTING
+        # whatever completion_type is
+        self._query(b'COMMIT AND NO CHAIN NO RELEASE')
+        self._uncommitted = False
+        self._in_transaction = not self._autocommits
+
+    def finish(self) -> None:
+        """Commit what does not commit itself."""
+        if not self._autocommits:
+            self.commit()
 
     def execute(
         self,
@@ -76,8 +177,12 @@ class Connection:
                 limit = int(now)
             if limit is not None and size >= limit:
                 raise packet_too_large(size, limit)
-        driver.query(statement)
-        driver.store_result()
+        if self._in_transaction:
+            self.phase = Phase.WRITING
+            self._uncommitted = True
+        else:
+            self.phase = Phase.COMMITTING
+        self._query(statement)
         rows: int = driver.affected_rows()
         return rows
 
@@ -93,12 +198,60 @@ class Connection:
             return False
         return True
 
-    def fetch(self, sql: str) -> tuple[tuple[Any, ...], ...]:
-        """Execute a statement and return its rows."""
+    def fetch(self, sql: str, locking: bool = False) -> Rows:
+        """
+        Execute a statement and return its rows.
+
+        :param locking: whether it waits for locks of rows.
+        """
         driver = self._driver
+        self.phase = Phase.WRITING if locking else Phase.READING
         driver.query(sql.encode(driver.encoding))
-        rows: tuple[tuple[Any, ...], ...] = driver.store_result().fetch_row(0)
+        rows: Rows = driver.store_result().fetch_row(0)
         return rows
+
+    def fetch_current(
+        self,
+        columns: str,
+        rest: str = '',
+        locking: bool = False,
+        ask: bool = False,
+        none_counts: bool = False,
+    ) -> Rows:
+        """
+        Execute a SELECT whose answer must not be that of an old primary.
+
+        A server that became read-only keeps its connections, and goes on
+        answering from what it has. It is asked for that in the same
+        statement, but not each time.
+
+        :param columns: what to select.
+        :param rest: of the statement.
+        :param locking: whether to lock the rows.
+        :param ask: whether to ask now, however lately it was asked.
+        :param none_counts: whether it counts, too, that there are no rows:
+            then the server has to be asked by a statement of its own.
+        """
+        known, now = self._known, time.monotonic()
+        if locking:
+            rest += ' FOR UPDATE'
+        if not ask and now - known.asked < ASK_EVERY:
+            return self.fetch(f'SELECT {columns}{rest}', locking)
+        rows = self.fetch(f'SELECT {columns}, {_READ_ONLY}{rest}', locking)
+        answer = rows
+        if not rows and none_counts:
+            answer = self.fetch(f'SELECT {_READ_ONLY}')
+        if not answer:
+            return rows
+        self.read_only = any(map(_is_on, answer[0][-2:]))
+        if self.read_only and self._sceptical:
+            raise ReadOnlyAnswer(1290, 'the server is read-only')
+        known.asked = now
+        return tuple(row[:-2] for row in rows)
+
+    def _query(self, statement: bytes) -> None:
+        self._driver.query(statement)
+        self._driver.store_result()
 
     def _literal(self, payload: Payload) -> bytes:
         # hexadecimal is right in every sql_mode and character set
@@ -126,12 +279,15 @@ def packet_too_large(size: int, limit: int) -> PayloadTooLarge:
     )
 
 
-def connect(options: dict[str, Any], lock_timeout: int) -> Any:
+def connect(
+    options: dict[str, Any], lock_timeout: int, variables: Sequence[str] = ()
+) -> Any:
     """
     Make a driver connection that is as this package wants it.
 
     :param options: what mysqlclient's ``connect`` takes.
     :param lock_timeout: seconds that a statement waits for a lock.
+    :param variables: what else is set, in SQL.
     """
     flags = options.get('client_flag', 0) | CLIENT.FOUND_ROWS
     driver = MySQLdb.connect(
@@ -140,8 +296,11 @@ def connect(options: dict[str, Any], lock_timeout: int) -> Any:
     try:
         if options.get('ssl_mode') == 'REQUIRED':
             _require_encryption(driver)
-        for statement in _SESSION_SETUP:
-            driver.query(statement.format(lock_timeout))
+        setup = [each.format(lock_timeout) for each in _SESSION_SETUP]
+        if variables:
+            setup.append(f'SET SESSION {", ".join(variables)}')
+        for statement in setup:
+            driver.query(statement.encode('ascii'))
             driver.store_result()
     except BaseException:
         driver.close()
@@ -158,16 +317,44 @@ def _require_encryption(driver: Any) -> None:
         raise MySQLdb.OperationalError(2026, 'the server has no TLS')
 
 
-def learn_autocommit(driver: Any) -> None:
+def _see_that_it_ends_transactions(driver: Any) -> None:
     """
-    Let the driver know whether autocommit is off.
+    See that a connection of a passed-in pool commits as it is told to.
 
     MySQL does not tell its clients when ``autocommit = 0`` is the server's
     default, but only when a connection changes it: they take it to be on,
     and never commit.
+
+    :raises pyramid_mysql_session.SettingsError: it is of no use.
     """
-    driver.query('SELECT @@autocommit')
-    ((on,),) = driver.store_result().fetch_row(0)
+    driver.query('SELECT @@autocommit, @@completion_type')
+    ((on, completion_type),) = driver.store_result().fetch_row(0)
+    if isinstance(completion_type, bytes):
+        completion_type = completion_type.decode('ascii')
+    if completion_type != 'NO_CHAIN':
+        raise SettingsError(
+            [
+                'mysql_session.pool: its connections have completion_type = '
+                f"{completion_type}, expected 'NO_CHAIN': what follows a "
+                'COMMIT would not be committed'
+            ]
+        )
+    name = driver.character_set_name()
+    try:
+        codecs.lookup(driver.encoding)
+    except LookupError:
+        known = False
+    else:
+        # in which Python does not find a backslash again
+        known = name != 'sjis'
+    if not known:
+        raise SettingsError(
+            [
+                f'mysql_session.pool: its connections have charset = {name}, '
+                'which does not bring back all that is stored; expected '
+                'utf8mb4'
+            ]
+        )
     if driver.get_autocommit() and not int(on):
         driver.rollback()
         for statement in ('SET autocommit = 1', 'SET autocommit = 0'):
@@ -181,13 +368,24 @@ def error_code(exc: BaseException) -> int | None:
     return code if isinstance(code, int) else None
 
 
-def translate(exc: BaseException, connecting: bool = False) -> SessionError:
-    """
-    Return the exception of ours that says what a driver's error means.
+def verdict_on(exc: BaseException, phase: Phase) -> Verdict:
+    """Return what an error of the driver means."""
+    return judge(error_code(exc), str(exc), phase)
 
-    :param connecting: whether a connection was to be made.
+
+def refuses_rows(exc: BaseException, phase: Phase) -> bool:
     """
-    return driver_errors.translate(error_code(exc), connecting)
+    Tell whether fewer rows might not have met an error.
+
+    That is so of what foreign keys and triggers say, also with a number of
+    their own, and of a limit to what is changed at once.
+    """
+    return verdict_on(exc, phase).meaning.of_rows
+
+
+def is_of_driver(driver: Any) -> bool:
+    """Tell whether a connection is one of mysqlclient's."""
+    return isinstance(driver, MySQLdb.connections.Connection)
 
 
 def socket_of(driver: Any) -> tuple[int, int]:
@@ -201,3 +399,9 @@ def socket_of(driver: Any) -> tuple[int, int]:
     if not stat.S_ISSOCK(status.st_mode):
         return -1, -1
     return descriptor, status.st_ino
+
+
+def _is_on(value: Any) -> bool:
+    """Tell whether a variable that says how read-only a server is says so."""
+    word = value.decode('ascii') if isinstance(value, bytes) else str(value)
+    return word.upper() not in ('0', 'OFF', 'NONE')

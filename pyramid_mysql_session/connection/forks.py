@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import os
-import queue
-import threading
 import weakref
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from .driver import socket_of
+from .driver import Known
+from .gate import Gate
 
-# what a PooledDB keeps to itself, and how it is at the beginning; there is no
-# public way to list its connections, or to drop them
-_POOLED: dict[str, Callable[[], Any]] = {
-    '_connections': int,
-    '_idle_cache': list,
-    '_lock': threading.Condition,
-    '_shared_cache': list,
-}
+# what a PooledDB keeps to itself, and begins with an empty one of; there is
+# no public way to list its connections, or to drop them
+_POOLED = ('_connections', '_idle_cache', '_lock', '_shared_cache')
 
 _all: weakref.WeakSet[Belongings] = weakref.WeakSet()
 _hooks: list[bool] = []
@@ -31,14 +24,13 @@ class Belongings:
 
     :param pooled: a ``PooledDB``.
     :param limit: how many may pass the gate at once.
-    :ivar gate: has a ticket for each who may use a connection now.
+    :ivar gate: lets in who may use a connection now.
     """
 
     def __init__(self, pooled: Any, limit: int) -> None:
         self._pooled = pooled
         self._limit = limit
-        # the socket of each connection that we saw: file descriptor, inode
-        self._sockets: weakref.WeakKeyDictionary[Any, tuple[int, int]] = (
+        self._known: weakref.WeakKeyDictionary[Any, Known] = (
             weakref.WeakKeyDictionary()
         )
         self._begin()
@@ -49,21 +41,14 @@ class Belongings:
 
     def _begin(self) -> None:
         self._pid = os.getpid()
-        # written in C, unlike a semaphore
-        self.gate: queue.SimpleQueue[None] = queue.SimpleQueue()
-        for _ in range(self._limit):
-            self.gate.put(None)
+        self.gate = Gate(self._limit)
 
-    def note(self, driver: Any) -> bool:
-        """
-        Remember the socket of a connection that is about to be used.
-
-        :returns: whether the connection was never seen before.
-        """
-        if driver in self._sockets:
-            return False
-        self._sockets[driver] = socket_of(driver)
-        return True
+    def know(self, driver: Any) -> Known:
+        """Return what is known of a connection that is about to be used."""
+        known = self._known.get(driver)
+        if known is None:
+            self._known[driver] = known = Known(driver)
+        return known
 
     def notice_fork(self) -> None:
         """Forget the parent's, if this is a child that did not do so yet."""
@@ -82,18 +67,19 @@ class Belongings:
         for driver in [connection.dbapi_connection for connection in steady]:
             # the application may have made some that we never saw
             if hasattr(driver, 'fileno'):
-                self.note(driver)
+                self.know(driver)
         with open(os.devnull, 'r+b', buffering=0) as nowhere:
-            for descriptor, inode in list(self._sockets.values()):
+            for known in list(self._known.values()):
+                descriptor, inode = known.socket
                 # closing an inherited connection would tell the server to
                 # end the parent's: what the child says goes nowhere instead
                 with suppress(OSError):
                     if os.fstat(descriptor).st_ino == inode:
                         os.dup2(nowhere.fileno(), descriptor)
-        self._sockets.clear()
+        self._known.clear()
         # another thread may have been in the middle of changing them
-        for name in _POOLED.keys() & state:
-            state[name] = _POOLED[name]()
+        for name in state.keys() & {*_POOLED}:
+            state[name] = type(state[name])()
         self._begin()
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from .pool import ConnectionPool, make_pooled
+from ..errors import SettingsError
+from .lending import Lender, see_that_it_is_one
+from .owned import make_pooled
+from .pool import ConnectionPool
+from .trial import Limits
 
 
 def open_pool(settings: Any) -> ConnectionPool:
@@ -15,25 +19,34 @@ def open_pool(settings: Any) -> ConnectionPool:
     """
     passed_in = settings.pool is not None
     close_pool = settings.close_pool
-    options = _connect_options(settings)
-
-    return ConnectionPool(
-        settings.pool
+    lender = Lender(
+        see_that_it_is_one(settings.pool)
         if passed_in
         else make_pooled(
-            options, settings.connection_limit, settings.lock_timeout
+            _connect_options(settings),
+            settings.connection_limit,
+            settings.lock_timeout,
+            settings.session_variables,
         ),
         limit=None if passed_in else settings.connection_limit,
         wait=settings.connection_wait,
-        lock_timeout=settings.lock_timeout,
-        # a server that does not answer in time will not do so the next time
+        max_idle=settings.connection_max_idle,
+        max_age=settings.connection_max_age,
+    )
+    limits = Limits(
+        wait=settings.connection_wait,
+        lock=settings.lock_timeout,
         patience=min(settings.connect_timeout, settings.read_timeout),
-        close_pool=not passed_in if close_pool is None else close_pool,
+    )
+    return ConnectionPool(
+        lender, limits, not passed_in if close_pool is None else close_pool
     )
 
 
 def _connect_options(settings: Any) -> dict[str, Any]:
     """Return what mysqlclient's ``connect`` takes."""
+    if settings.read_default_file is not None:
+        _see_that_it_can_be_read(settings.read_default_file)
     names = (
         'host',
         'port',
@@ -57,3 +70,17 @@ def _connect_options(settings: Any) -> dict[str, Any]:
     }
     # an option file says what the settings leave open
     return {name: value for name, value in options.items() if value}
+
+
+def _see_that_it_can_be_read(path: str) -> None:
+    # the client library takes a file that is not there for an empty one
+    try:
+        with open(path, 'rb'):
+            pass
+    except OSError as exc:
+        raise SettingsError(
+            [
+                f'mysql_session.read_default_file = {path!r}: expected the '
+                f'path of a file that can be read ({exc.strerror})'
+            ]
+        ) from None

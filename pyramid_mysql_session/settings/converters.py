@@ -35,6 +35,29 @@ _ATTRIBUTES = frozenset(
 _PATH = re.compile("(?:/(?:[0-9A-Za-z._~!$&'()*+=:@-]|%[0-9A-Fa-f]{2})*)+")
 _LABEL = '[0-9A-Za-z_](?:[0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?'
 _DOMAIN = re.compile(rf'\.?{_LABEL}(?:\.{_LABEL})*')
+_VARIABLE = re.compile(r'([a-z_][a-z0-9_.]*)\s*=\s*(.*\S)', re.IGNORECASE)
+# of a module and what is in it
+_DOTTED = re.compile(r'[\w.:]+')
+_NUMBER = re.compile(r'[+-]?[0-9]+(\.[0-9]+)?')
+# what this package sets itself, since it depends on it
+_OUR_VARIABLES = frozenset(
+    (
+        *('autocommit', 'character_set_client', 'character_set_connection'),
+        *('character_set_results', 'collation_connection', 'completion_type'),
+        *('innodb_lock_wait_timeout', 'lock_wait_timeout', 'sql_mode'),
+        *('sql_safe_updates', 'sql_select_limit', 'timestamp'),
+        *('transaction_isolation', 'transaction_read_only', 'tx_isolation'),
+        *('tx_read_only',),
+    )
+)
+# which both servers take from a client, and Python knows by the same name;
+# not sjis, in which Python does not find a backslash again
+_CHARSETS = (
+    *('utf8mb4', 'utf8mb3', 'utf8', 'ascii', 'big5', 'cp1250', 'cp1251'),
+    *('cp1256', 'cp1257', 'cp850', 'cp852', 'cp866', 'cp932', 'euckr'),
+    *('gb2312', 'gbk', 'greek', 'hebrew', 'koi8r', 'koi8u', 'latin1'),
+    *('latin2', 'latin5', 'tis620', 'ujis'),
+)
 _TABLE_NAME = re.compile(rf'(?:{_NAME}\.)?{_NAME}', re.DOTALL)
 
 
@@ -118,6 +141,46 @@ def one_of(*words: str) -> Callable[[Any], str]:
             raise ValueError(f'one of {", ".join(words)}') from None
 
     return convert
+
+
+def charset(value: Any) -> str:
+    """Accept the name of a character set that a client may use."""
+    try:
+        return one_of(*_CHARSETS)(value)
+    except ValueError:
+        raise ValueError(
+            'the name of a character set, such as utf8mb4 (not of a '
+            'collation, such as utf8mb4_bin)'
+        ) from None
+
+
+def session_variables(value: Any) -> tuple[str, ...]:
+    """Turn lines ``name = value`` into what follows SET SESSION."""
+    expected = 'lines "name = value", such as "wsrep_sync_wait = 7"'
+    lines = value.splitlines() if isinstance(value, str) else value
+    if not isinstance(lines, (list, tuple)):
+        raise ValueError(expected)
+    assignments = []
+    for line in lines:
+        if not isinstance(line, str):
+            raise ValueError(expected)
+        if not line.strip():
+            continue
+        found = _VARIABLE.fullmatch(line.strip())
+        if found is None:
+            raise ValueError(expected)
+        name, wanted = found.groups()
+        if name.lower() in _OUR_VARIABLES:
+            raise ValueError(
+                f'{expected}, but not {name}, which this package sets itself'
+            )
+        if wanted[0] in '\'"' and wanted[0] == wanted[-1:]:
+            wanted = wanted[1:-1]
+        if not _NUMBER.fullmatch(wanted) and wanted.upper() != 'DEFAULT':
+            # hexadecimal is right in every sql_mode and character set
+            wanted = f"_utf8mb4 x'{wanted.encode().hex()}'"
+        assignments.append(f'{name} = {wanted}')
+    return tuple(assignments)
 
 
 def cookie_name(value: Any) -> str:
@@ -224,16 +287,20 @@ def serializer(value: Any) -> Any:
 
 
 def pool(value: Any) -> Any:
-    """Resolve a pool, or what makes one."""
+    """Resolve a pool, or what makes one; nothing of it is ever shown."""
     expected = (
         'a DBUtils PooledDB, or the dotted name of one or of a callable '
         'that returns one'
     )
+    if isinstance(value, str) and not _DOTTED.fullmatch(value):
+        raise ValueError(f'{expected}, not such a text')
     found = _resolve(value, expected)
     if not hasattr(found, 'dedicated_connection') and callable(found):
         found = found()
     if not hasattr(found, 'dedicated_connection'):
-        raise ValueError(expected)
+        raise ValueError(
+            f'{expected}, not something of type {type(found).__qualname__}'
+        )
     return found
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from ..errors import SettingsError
 from .converters import (
     boolean,
+    charset,
     cookie_domain,
     cookie_name,
     cookie_path,
@@ -20,6 +21,7 @@ from .converters import (
     pool,
     secrets,
     serializer,
+    session_variables,
     table_name,
     text,
     whole,
@@ -112,22 +114,24 @@ SETTINGS = (
     Setting(
         'connect_timeout',
         patience,
-        10,
+        5,
         'Seconds that connecting to the server may take.',
     ),
     Setting(
         'read_timeout',
         patience,
-        30,
+        10,
         'Seconds that the server may take to answer.',
     ),
     Setting(
         'write_timeout',
         patience,
-        30,
+        10,
         'Seconds that sending a statement may take.',
     ),
-    Setting('charset', text, 'utf8mb4', 'Character set of the connections.'),
+    Setting(
+        'charset', charset, 'utf8mb4', 'Character set of the connections.'
+    ),
     Setting(
         'connection_limit',
         whole('a number', 1, 10_000, 10),
@@ -138,7 +142,30 @@ SETTINGS = (
         'connection_wait',
         patience,
         10,
-        'Seconds that a request waits for a free connection.',
+        'Seconds that a request waits for a free connection, or for a server '
+        'that can be written to.',
+    ),
+    Setting(
+        'connection_max_idle',
+        whole('whole seconds', 1, LONGEST_TIMEOUT, 50),
+        50,
+        'Seconds after which an idle connection is replaced before it is '
+        'used: firewalls and load balancers drop such ones without a word.',
+    ),
+    Setting(
+        'connection_max_age',
+        whole('whole seconds', 1, LONGEST_TIMEOUT, 1800),
+        1800,
+        'Seconds after which any connection is replaced before it is used, '
+        'so that it follows the primary server.',
+    ),
+    Setting(
+        'session_variables',
+        session_variables,
+        (),
+        'Variables that are set for each connection made from these '
+        'settings, one ``name = value`` a line, such as ``wsrep_sync_wait = '
+        '7``.',
     ),
     Setting(
         'pool',
@@ -146,6 +173,7 @@ SETTINGS = (
         None,
         'A pre-built DBUtils ``PooledDB``, or a dotted name of one or of a '
         'callable that returns one.',
+        True,
     ),
     Setting(
         'close_pool',
@@ -283,7 +311,7 @@ SETTINGS = (
     ),
     Setting(
         'max_payload_bytes',
-        either({'none': None}, whole('bytes', 2, None, 65535)),
+        either({'none': None}, whole('bytes', 2, 2**32 - 1, 65535)),
         None,
         'Bytes of the largest payload; without them what the data column '
         "and the server's ``max_allowed_packet`` can hold.",

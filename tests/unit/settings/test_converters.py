@@ -277,9 +277,76 @@ def test_pool_may_be_named_or_made(value):
     assert converters.pool(value) is a_pool
 
 
-@pytest.mark.parametrize('value', [3, dict, 'os', 'os.getcwd'])
-def test_pool_that_is_none_is_refused(value):
-    assert refuses(converters.pool, value, POOL)
+@pytest.mark.parametrize(
+    ('value', 'what'),
+    [
+        (3, 'of type int'),
+        ({'password': 'hunter2'}, 'of type dict'),
+        (dict, 'of type dict'),
+        ('os', 'of type module'),
+        ('os.getcwd', 'of type str'),
+    ],
+)
+def test_pool_that_is_none_is_refused(value, what):
+    assert refuses(converters.pool, value, f'{POOL}, not something {what}')
+
+
+def test_address_is_refused_as_a_pool_and_not_repeated():
+    value = 'mysql://shop:hunter2@db/shop'
+
+    assert refuses(converters.pool, value, f'{POOL}, not such a text')
+
+
+@pytest.mark.parametrize('value', ['utf8mb4', 'UTF8', 'latin1', 'gbk'])
+def test_charset_is_the_name_of_one(value):
+    assert converters.charset(value) == value.lower()
+
+
+@pytest.mark.parametrize('value', ['utf8mb4_bin', 'utf16', 'klingon', '', 3])
+def test_charset_that_no_client_may_use_is_refused(value):
+    assert refuses(
+        converters.charset,
+        value,
+        'the name of a character set, such as utf8mb4 (not of a collation, '
+        'such as utf8mb4_bin)',
+    )
+
+
+@pytest.mark.parametrize(
+    ('value', 'variables'),
+    [
+        ('', ()),
+        ('a = 1', ('a = 1',)),
+        ('a=-1.5\n\n B.c = default ', ('a = -1.5', 'B.c = default')),
+        ("a = 'x y'", ("a = _utf8mb4 x'782079'",)),
+        (['a = ON'], ("a = _utf8mb4 x'4f4e'",)),
+        (
+            'a = 1; DROP TABLE x',
+            ("a = _utf8mb4 x'313b2044524f50205441424c452078'",),
+        ),
+    ],
+)
+def test_session_variables_are_lines(value, variables):
+    assert converters.session_variables(value) == variables
+
+
+@pytest.mark.parametrize('value', [3, 'a', 'a b = 1', '= 1', 'a =', [3]])
+def test_session_variables_that_are_no_lines_are_refused(value):
+    assert refuses(
+        converters.session_variables,
+        value,
+        'lines "name = value", such as "wsrep_sync_wait = 7"',
+    )
+
+
+@pytest.mark.parametrize('name', ['autocommit', 'SQL_MODE'])
+def test_session_variable_that_is_ours_is_refused(name):
+    assert refuses(
+        converters.session_variables,
+        f'{name} = 0',
+        'lines "name = value", such as "wsrep_sync_wait = 7", but not '
+        f'{name}, which this package sets itself',
+    )
 
 
 @pytest.mark.parametrize('value', ['no_such_module.pool', dotted('missing')])

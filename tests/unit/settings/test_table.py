@@ -44,6 +44,13 @@ ROWS = {
     'charset': ('utf8', 'utf8', 'utf8'),
     'connection_limit': ('4', 4, 4),
     'connection_wait': ('5', 5, 5),
+    'connection_max_idle': ('55', 55, 55),
+    'connection_max_age': ('600', 600, 600),
+    'session_variables': (
+        'wsrep_sync_wait = 7\n\n  a=b ',
+        ['wsrep_sync_wait = 7', 'a = b'],
+        ('wsrep_sync_wait = 7', "a = _utf8mb4 x'62'"),
+    ),
     'pool': (f'{__name__}.a_pool', a_pool, a_pool),
     'close_pool': ('yes', True, True),
     'table_name': ('web.sessions', 'web.sessions', ('web', 'sessions')),
@@ -484,6 +491,8 @@ LIMITS = {
         ('connect_timeout', 'read_timeout', 'write_timeout'), 3600
     ),
     'connection_wait': 3600,
+    'connection_max_idle': 34_560_000,
+    'connection_max_age': 34_560_000,
     'lock_timeout': 3600,
     'purge_interval': 604_800,
     'idle_timeout': 34_560_000,

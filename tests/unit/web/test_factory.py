@@ -5,7 +5,10 @@ import weakref
 from types import SimpleNamespace
 from unittest import mock
 
+import MySQLdb
 import pytest
+from dbutils.persistent_db import PersistentDB
+from dbutils.pooled_db import PooledDB
 from pyramid.config import Configurator
 from pyramid.interfaces import ISessionFactory
 from pyramid.registry import Registry
@@ -13,12 +16,13 @@ from pyramid.request import Request
 from pyramid.response import Response
 
 import pyramid_mysql_session
-from pyramid_mysql_session import get_store
+from pyramid_mysql_session import SettingsError, get_store
 from pyramid_mysql_session.connection import opening
 from pyramid_mysql_session.events import SessionsPurged
 from pyramid_mysql_session.session.kit import SessionKit
 from pyramid_mysql_session.session.session import MySQLSession
 from pyramid_mysql_session.store.keys import (
+    is_young,
     make_session_id,
     renew_session_id,
     stored_key,
@@ -29,8 +33,8 @@ from tests.unit.web.visitor import POLICY, write
 SECRET = 'a secret of more than 32 characters'
 
 
-class Pool:
-    """Looks like a PooledDB that counts how often it is closed."""
+class Pool(PooledDB):
+    """Connects to nothing, and counts how often it is closed."""
 
     def __init__(self):
         self.closed = 0
@@ -47,15 +51,43 @@ def made(monkeypatch):
     """What ``make_pooled`` was called with, and the ``pool`` it made."""
     made = SimpleNamespace(pool=Pool())
 
-    def make_pooled(options, limit, lock_timeout):
-        vars(made).update(options=options, rest=(limit, lock_timeout))
+    def make_pooled(options, *rest):
+        vars(made).update(options=options, rest=rest)
         return made.pool
 
     monkeypatch.setattr(opening, 'make_pooled', make_pooled)
     return made
 
 
+@pytest.fixture
+def my_cnf(tmp_path):
+    """The path of an option file."""
+    path = tmp_path / 'my.cnf'
+    path.touch()
+    return str(path)
+
+
 class TestPool:
+    def test_option_file_that_is_missing_is_an_error(self, make_factory):
+        with pytest.raises(SettingsError) as caught:
+            make_factory(read_default_file='/no/such.cnf')
+
+        assert caught.value.problems == (
+            "mysql_session.read_default_file = '/no/such.cnf': expected the "
+            'path of a file that can be read (No such file or directory)',
+        )
+
+    def test_persistent_connections_are_refused_as_a_pool(self, make_factory):
+        pool = PersistentDB(MySQLdb, password='hunter2')
+
+        with pytest.raises(SettingsError) as caught:
+            make_factory(pool)
+
+        assert caught.value.problems == (
+            'mysql_session.pool: expected a PooledDB of DBUtils, not something'
+            ' of type dbutils.persistent_db.PersistentDB',
+        )
+
     def test_defaults_say_how_to_connect(self, make_factory, made):
         make_factory()
 
@@ -64,14 +96,14 @@ class TestPool:
             'port': 3306,
             'user': 'somebody',
             'database': 'somewhere',
-            'connect_timeout': 10,
-            'read_timeout': 30,
-            'write_timeout': 30,
+            'connect_timeout': 5,
+            'read_timeout': 10,
+            'write_timeout': 10,
             'charset': 'utf8mb4',
         }
-        assert made.rest == (10, 5)
+        assert made.rest == (10, 5, ())
 
-    def test_settings_say_how_to_connect(self, make_factory, made):
+    def test_settings_say_how_to_connect(self, make_factory, made, my_cnf):
         options = {
             'host': 'db.example',
             'port': 3307,
@@ -79,7 +111,7 @@ class TestPool:
             'user': 'ada',
             'password': 'hunter2',
             'database': 'shop',
-            'read_default_file': '/my.cnf',
+            'read_default_file': my_cnf,
             'read_default_group': 'shop',
             'ssl_mode': 'VERIFY_CA',
             'connect_timeout': 1,
@@ -95,16 +127,17 @@ class TestPool:
             ssl_key='/key.pem',
             connection_limit=4,
             lock_timeout=6,
+            session_variables='wsrep_sync_wait = 7',
         )
 
         ssl = {'ca': '/ca.pem', 'cert': '/cert.pem', 'key': '/key.pem'}
         assert made.options == {**options, 'ssl': ssl}
-        assert made.rest == (4, 6)
+        assert made.rest == (4, 6, ('wsrep_sync_wait = 7',))
 
     def test_option_file_says_what_the_settings_leave_open(
-        self, make_factory, made
+        self, make_factory, made, my_cnf
     ):
-        make_factory(read_default_file='/my.cnf', user=None, database=None)
+        make_factory(read_default_file=my_cnf, user=None, database=None)
 
         assert made.options.keys().isdisjoint(
             ['host', 'port', 'user', 'database', 'password']
@@ -219,6 +252,7 @@ class TestSettings:
             make_session_id=make_session_id,
             renew_session_id=renew_session_id,
             handle=None,
+            is_young=is_young,
             idle_timeout=60,
             anonymous_idle_timeout=30,
             absolute_timeout=600,
@@ -238,7 +272,7 @@ class TestSettings:
         key = stored_key(session_id, shard_bytes)
 
         assert factory._kit.handle(session_id) == key[:16].hex()
-        assert key.hex() in factory.store._records._write.select(session_id)
+        assert factory.store._records._write.key(session_id) == key
 
 
 class TestRequests:
