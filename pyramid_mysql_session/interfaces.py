@@ -183,7 +183,7 @@ class IMySQLSessionStore(Interface):
 
         :returns: a list of warnings, such as a missing index.
         :raises pyramid_mysql_session.SchemaError: lists every deviation and
-            the statement that mends it.
+            what mends it: statements that lose no data, or advice.
         """
 
     def close():

@@ -511,17 +511,17 @@ class StoreContract(SaveContract):
 
         assert dead.purge() == 3
 
-    def test_purge_leaves_the_work_to_another_exclusive_one(self, dead):
+    def test_purge_lets_another_exclusive_one_work_between_batches(self, dead):
         others = []
 
         def stop():
             others.append(dead.purge(exclusive=True))
-            return True
+            return False
 
         assert dead.purge(stop, exclusive=True) == 0
 
-        assert others == [0]
-        assert dead.purge(exclusive=True) == 5
+        assert others == [5]
+        assert dead.purge(exclusive=True) == 0
 
     # the table
 

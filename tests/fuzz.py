@@ -107,6 +107,9 @@ class Listener:
     def merged(self):
         pass
 
+    def failed(self, error):
+        pass
+
     def lost(self):
         self.lost_it = True
 

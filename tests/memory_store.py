@@ -56,6 +56,7 @@ def make_kit(store, **changed):
         make_session_id=make_session_id,
         renew_session_id=renew_session_id,
         handle=handle,
+        is_young=lambda _: False,
         idle_timeout=IDLE,
         anonymous_idle_timeout=None,
         absolute_timeout=None,
@@ -64,6 +65,7 @@ def make_kit(store, **changed):
         longest_timeout=LONGEST_TIMEOUT,
         userid_key='auth.userid',
         lock_timeout=5,
+        second_look=0,
     )
     return kit._replace(**changed)
 
@@ -112,7 +114,6 @@ class MemoryStore:
         self._max_payload_bytes = max_payload_bytes
         self._purge_batch = purge_batch
         self._locked = set()
-        self._purging = False
         self.closed = False
 
     def load(self, session_id):
@@ -273,9 +274,7 @@ class MemoryStore:
 
     def purge(self, stop=lambda: False, exclusive=False):
         self._open('purge')
-        if exclusive and self._purging:
-            return 0
-        self._purging, deleted = exclusive, 0
+        deleted = 0
         rows = self._purge_batch
         while rows == self._purge_batch and not stop():
             dead = [
@@ -287,7 +286,6 @@ class MemoryStore:
                 del self.rows[key]
             rows = len(dead)
             deleted += rows
-        self._purging = False
         return deleted
 
     def create_table(self):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeGuard
 
 from ..errors import StoreUnavailable
 from .draft import Draft
@@ -69,22 +69,30 @@ class Block:
                         change = None
                         loop.lose()
         except BaseException as exc:
-            if change is not None and _in_doubt(exc):
-                # the revision tells whether the transaction was committed;
+            if change is not None and _is_worth_another(exc):
+                # the revision tells whether the transaction was committed,
+                # and whether anybody else has saved since the row was read;
                 # if it cannot be asked now, the next save asks
-                change = change._replace(attempted=row.revision, alone=True)
-                loop.at = at = loop.at._replace(doubt=change)
+                change = change._replace(alone=True)
+                at = loop.at
+                if exc.outcome_unknown:
+                    change = change._replace(attempted=row.revision)
+                    loop.at = at = at._replace(doubt=change)
                 loop.before_block = before and before[1]
                 try:
                     done, stored = loop.resolve(change, at)
-                except StoreUnavailable:
-                    # the first error says that the outcome is not known
-                    raise exc from exc.__cause__
-                if done:
-                    return
-                if stored is None:
-                    loop.lose()
-                    return
+                except StoreUnavailable as second:
+                    # the first one says more of what went wrong
+                    if second.outcome_unknown:
+                        exc.leave_in_doubt()
+                    if exc.outcome_unknown:
+                        raise exc from exc.__cause__
+                else:
+                    if done:
+                        return
+                    if stored is None:
+                        loop.lose()
+                        return
                 # merging would lose a change that the block did not see
             if before is not None:
                 self._go_back(before)
@@ -109,5 +117,7 @@ class Block:
         self._draft.go_back(mark[1])
 
 
-def _in_doubt(exc: BaseException) -> bool:
-    return isinstance(exc, StoreUnavailable) and exc.outcome_unknown
+def _is_worth_another(exc: BaseException) -> TypeGuard[StoreUnavailable]:
+    return isinstance(exc, StoreUnavailable) and (
+        exc.outcome_unknown or exc.repeatable
+    )

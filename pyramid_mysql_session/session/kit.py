@@ -15,6 +15,8 @@ class SessionKit(NamedTuple):
     renew_session_id: Callable[[str], str]
     #: Names a session by one of its ids.
     handle: Callable[[str], str]
+    #: Tells whether an id was made moments ago.
+    is_young: Callable[[str], bool]
     #: ``None`` with an absolute time-out only.
     idle_timeout: int | None
     #: Of sessions without a user; ``None`` for the same.
@@ -28,3 +30,5 @@ class SessionKit(NamedTuple):
     userid_key: str
     #: Seconds after which a server that lags is not waited for any longer.
     lock_timeout: int
+    #: Seconds after which what is not there is looked for once more.
+    second_look: float = 0.1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from .draft import Data, Draft
 from .kit import SessionKit
 from .standing import Standing, Status
@@ -17,9 +19,18 @@ def load(
     :param status: what it has instead of being live or new.
     :returns: what is known of the record, its data, and why there is none.
     """
-    record = kit.store.load(session_id)
+    record, renewed = kit.store.load(session_id), False
     if record is None:
+        # a server that lags may not have it yet, or under an older id
+        young = kit.is_young(session_id)
+        if young:
+            time.sleep(kit.second_look)
         renewed = kit.store.is_renewed(session_id)
+        if renewed:
+            if not young:
+                time.sleep(kit.second_look)
+            record = kit.store.load(session_id)
+    if record is None:
         reason = 'renewed' if renewed else 'unknown'
     elif not record.alive:
         reason = 'expired'

@@ -40,6 +40,7 @@ class SaveLoop:
         '_draft',
         '_kit',
         '_listener',
+        '_looked_twice',
         '_waited',
         'at',
         'before_block',
@@ -59,6 +60,8 @@ class SaveLoop:
         self.before_block: Any = None
         # seconds, for a server that lags
         self._waited = 0.0
+        # whether a record that seemed to be gone was looked for again
+        self._looked_twice = False
 
     def timeout(self) -> int | None:
         """Return the idle time-out that holds for this session."""
@@ -96,6 +99,8 @@ class SaveLoop:
     def _settle_block(self, change: Change) -> None:
         """Find out whether a block was stored that has failed."""
         record = self._load()
+        if record is None and self._looks_again():
+            record = self._load()
         if record is None or not record.alive:
             self.lose()
             return
@@ -138,6 +143,8 @@ class SaveLoop:
                 done, stored = self.swap(change)
                 if done:
                     return
+                if stored is None and self._looks_again():
+                    continue
                 if stored is not None and not stored.follows(self.at.revision):
                     self._pause()
                     self._load()
@@ -146,6 +153,8 @@ class SaveLoop:
                     # several at once are after this record
                     time.sleep(random.uniform(0, 0.001 * 2**attempt))
                     stored = self._load()
+                    if stored is None and self._looks_again():
+                        stored = self._load()
                 self.take(stored)
                 following = self.at.stored and self.next_change(final)
                 if not following:
@@ -227,6 +236,8 @@ class SaveLoop:
         """
         while True:
             done, stored = self.swap(change, at)
+            if not done and stored is None and self._looks_again():
+                continue
             if done or stored is None or stored.follows(at.revision):
                 return done, stored
             self._pause()
@@ -247,9 +258,13 @@ class SaveLoop:
         at = self.at
         if not at.due.touch:
             return
-        touched = self._kit.store.touch(
-            at.session_id, at.due.idle, at.revision
-        )
+        touched: bool | None = False
+        while touched is False:
+            touched = self._kit.store.touch(
+                at.session_id, at.due.idle, at.revision
+            )
+            if touched is False and not self._looks_again():
+                break
         if touched is False:
             self.lose()
             return
@@ -262,12 +277,17 @@ class SaveLoop:
     def lock_row(self) -> Iterator[Any]:
         """Lock the row as soon as the server does not lag."""
         while True:
+            gone = False
             with self._kit.store.locked(self.at.session_id) as row:
                 record = row.record
-                if record is None or not record.precedes(self.at.revision):
+                gone = record is None and not self._looked_twice
+                if not gone and not (
+                    record is not None and record.precedes(self.at.revision)
+                ):
                     yield row
                     return
-            self._pause()
+            if not gone or not self._looks_again():
+                self._pause()
 
     def _load(self) -> Any:
         """Load the record, as soon as the server does not lag."""
@@ -276,6 +296,17 @@ class SaveLoop:
             if record is None or not record.precedes(self.at.revision):
                 return record
             self._pause()
+
+    def _looks_again(self) -> bool:
+        """
+        Pause before the record is looked for again, unless that was done.
+
+        This request has seen it; a server that lags may not have it yet.
+        """
+        again, self._looked_twice = not self._looked_twice, True
+        if again:
+            time.sleep(self._kit.second_look)
+        return again
 
     def _pause(self) -> None:
         """Pause for a moment, or raise if the server has lagged for long."""

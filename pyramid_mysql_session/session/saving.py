@@ -203,7 +203,8 @@ class Saving:
             reason = None
             with self._loading:
                 if self.draft.data is None:
-                    reason = self._read()
+                    with self._telling():
+                        reason = self._read()
                 data = self.draft.data
             if reason is not None:
                 # subscribers may use the session already
@@ -276,7 +277,8 @@ class Saving:
             self._ids.end()
         self._check()
         if self._loop.at.stored:
-            self._loop.store(final=False)
+            with self._telling():
+                self._loop.store(final=False)
 
     def conclude(self) -> None:
         """
@@ -286,7 +288,8 @@ class Saving:
         """
         began = time.monotonic()
         try:
-            self._conclude()
+            with self._telling():
+                self._conclude()
         except StoreUnavailable as exc:
             doubt = self._loop.at.doubt
             if (
@@ -317,10 +320,19 @@ class Saving:
     def locked(self) -> Iterator[None]:
         """Lock the record for a read-modify-write, and save at the end."""
         self.load()
-        with self._block.run(self._check):
+        with self._telling(), self._block.run(self._check):
             yield
         if self.late and not self._block.entered:
             self._ids.end()
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Tell the listener of what the store could not do."""
+        try:
+            yield
+        except StoreUnavailable as exc:
+            self._listener.failed(exc)
+            raise
 
     def _check(self) -> None:
         """Raise what would prevent the response from settling the id."""
@@ -339,8 +351,8 @@ class Saving:
             self.draft.begin()
             return 'signature' if self._forged else None
         if len(self._session_ids) > 1:
-            live, renewed = self._kit.store.find_live(self._session_ids)
-            self._others = [*live, *renewed]
+            live, renewed, young = self._find()
+            self._others = [*live, *renewed, *young]
             # one may be malformed, or die meanwhile
             tried = dict.fromkeys([*live[:_TRIES], self._session_ids[0]])
             self._session_ids = tuple(tried)
@@ -358,6 +370,26 @@ class Saving:
         else:
             self.draft.data = data
         return reason
+
+    def _find(self) -> tuple[list[str], list[str], list[str]]:
+        """
+        Tell which of several sessions live, and which under another id.
+
+        The last of the lists has those of which a server that lags may not
+        know yet.
+        """
+        for last in (False, True):
+            live, renewed = self._kit.store.find_live(self._session_ids)
+            young = [
+                session_id
+                for session_id in self._session_ids
+                if session_id not in (*live, *renewed)
+                and self._kit.is_young(session_id)
+            ]
+            if live or last or not young:
+                break
+            time.sleep(self._kit.second_look)
+        return live, renewed, young
 
     def _conclude(self) -> None:
         if not self.used or self._loop.at.status in (

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from ..connection.driver import Connection
-from ..connection.pool import ConnectionPool
+from ..connection.pool import ConnectionPool, Run
 from ..errors import SchemaError
 from .schema import Table
 
@@ -82,9 +83,25 @@ class TableAccess:
         try:
             return self.pool.run(work)
         except SchemaError:
-            # somebody changed the table: look at it again next time
-            self.payload_limit = None
+            self._look_again_next_time()
             raise
+
+    @contextmanager
+    def transaction(
+        self, work: Callable[[Connection], T]
+    ) -> Iterator[tuple[Run, T]]:
+        """Do the same as :meth:`.ConnectionPool.transaction`."""
+        self.ready()
+        try:
+            with self.pool.transaction(work) as found:
+                yield found
+        except SchemaError:
+            self._look_again_next_time()
+            raise
+
+    def _look_again_next_time(self) -> None:
+        """See that the table is checked again: somebody has changed it."""
+        self.payload_limit = None
 
     def execute(self, sql: str) -> int:
         """Execute a statement; return the number of rows."""
@@ -93,6 +110,20 @@ class TableAccess:
     def fetch(self, sql: str) -> tuple[tuple[Any, ...], ...]:
         """Execute a statement and return its rows."""
         return self.run(lambda connection: connection.fetch(sql))
+
+    def fetch_current(
+        self, columns: str, rest: str
+    ) -> tuple[tuple[Any, ...], ...]:
+        """
+        Return the rows of a SELECT, but not those of an old primary.
+
+        See :meth:`.Connection.fetch_current`.
+        """
+        return self.run(
+            lambda connection: connection.fetch_current(
+                columns, rest, none_counts=True
+            )
+        )
 
     def read_packet_limit(self, connection: Connection) -> None:
         """Learn how large a statement the server takes now."""

@@ -16,6 +16,8 @@ FAMILY_BYTES = 16
 _SECOND = 8
 _FAMILY = 30
 _RANDOM_BYTES = 16
+# seconds
+_YOUNG = 5
 
 
 def make_session_id() -> str:
@@ -86,6 +88,16 @@ def label(session_id: str) -> str:
     :returns: the last 8 hexadecimal digits of its handle.
     """
     return handle(session_id)[-8:]
+
+
+def is_young(session_id: str) -> bool:
+    """
+    Tell whether a session was created so lately that a server may lag.
+
+    Clocks of the hosts that make session ids may differ by as much.
+    """
+    age = int(time.time()) - int(session_id[:_SECOND], 16)
+    return abs(age) <= _YOUNG
 
 
 def _handle(session_id: str, shard_bytes: int) -> bytes:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from ..connection.driver import Connection, DriverError, error_code
-from ..connection.pool import ConnectionPool
-from .schema import Table, text_literal
-from .statements import KEYS_AT_ONCE, Statements
+from ..errors import TransactionTooLarge
+from .access import TableAccess
+from .deleting import delete_rows
+from .schema import text_literal
+from .statements import KEYS_AT_ONCE, Statements, listed
 
 log = logging.getLogger(__name__)
 
@@ -27,12 +30,50 @@ _LONGEST_PAUSE = 0.1
 Row = tuple[Any, ...]
 
 
+class _Progress:
+    """
+    How far a purge has got.
+
+    :ivar since: the deadline from which to go on, a unix second.
+    :ivar batch: most rows that the next transaction deletes.
+    :ivar kept: how many rows cannot be deleted.
+    :ivar passed_over: the keys of those that the next batch would meet again.
+    :ivar ended: whether there is nothing more to do.
+    :ivar locked_out: whether somebody else was at it from the beginning.
+    """
+
+    def __init__(self, batch: int) -> None:
+        self.since = self.kept = 0
+        self.batch = batch
+        self.passed_over: list[bytes] = []
+        self.ended = self.locked_out = False
+
+    def note(self, rows: Sequence[Row], kept: Sequence[bytes]) -> None:
+        """
+        Note what was done.
+
+        :param rows: key and deadline of those that were tried, in order.
+        :param kept: the keys of those that cannot be deleted.
+        """
+        self.kept += len(kept)
+        self.ended = len(rows) < self.batch
+        if not rows:
+            return
+        deadline = int(rows[-1][1])
+        if deadline > self.since:
+            self.since, self.passed_over = deadline, []
+        last = {key for key, expires in rows if int(expires) == deadline}
+        self.passed_over += [key for key in kept if key in last]
+        if len(self.passed_over) > KEYS_AT_ONCE:
+            # so many in one second; others of that second wait with them
+            self.since, self.passed_over = deadline + 1, []
+
+
 class Purger:
     """
     Deletes the expired rows of one table.
 
-    :param pool: lends the connections.
-    :param table: knows the names.
+    :param access: reaches the table.
     :param statements: writes the deletion.
     :param batch: most rows that one transaction deletes.
     :param on_purge: called with rows and seconds after each purge.
@@ -40,14 +81,13 @@ class Purger:
 
     def __init__(
         self,
-        pool: ConnectionPool,
-        table: Table,
+        access: TableAccess,
         statements: Statements,
         batch: int,
         on_purge: Callable[[int, float], None],
     ) -> None:
-        self._pool = pool
-        self._table = table
+        self._access = access
+        self._table = table = access.table
         self._write = statements
         self._batch = batch
         self._on_purge = on_purge
@@ -58,92 +98,94 @@ class Purger:
     def purge(self, stop: Callable[[], bool], exclusive: bool) -> int:
         """Delete in batches; see :meth:`.MySQLSessionStore.purge`."""
         began = time.monotonic()
-        if exclusive:
-            with self._pool.keep(self._get_lock) as (got, run):
-                if got == 0:
-                    return 0
-                try:
-                    deleted = self._delete_all(run, stop)
-                finally:
-                    if got:
-                        run(self._release_lock)
-        else:
-            deleted = self._delete_all(self._pool.run, stop)
+        deleted, at = 0, _Progress(self._batch)
+        while not (at.ended or stop()):
+            tried = time.monotonic()
+            try:
+                deleted += self._access.run(
+                    partial(self._purge_batch, at, exclusive)
+                )
+            except TransactionTooLarge:
+                if at.batch == 1:
+                    raise
+                at.batch //= 2
+                continue
+            if not at.ended:
+                took = time.monotonic() - tried
+                # it holds neither connection nor lock meanwhile
+                time.sleep(min(took * _PAUSE, _LONGEST_PAUSE))
         seconds = time.monotonic() - began
         if deleted:
             log.info('purged %d sessions in %.3f s', deleted, seconds)
-        self._on_purge(deleted, seconds)
+        if at.kept:
+            log.warning(
+                '%d expired sessions cannot be deleted, since a foreign key '
+                'or a trigger refuses it: look for the rows of other tables '
+                'that refer to them',
+                at.kept,
+            )
+        if not at.locked_out:
+            self._on_purge(deleted, seconds)
         return deleted
 
-    def _delete_all(
-        self, run: Callable[..., Any], stop: Callable[[], bool]
+    def _purge_batch(
+        self, at: _Progress, exclusive: bool, connection: Connection
     ) -> int:
-        deleted = since = 0
-        while not stop():
-            began = time.monotonic()
-            rows, since = run(partial(self._delete_batch, since))
-            deleted += rows
-            if rows < self._batch:
-                break
-            took = time.monotonic() - began
-            time.sleep(min(took * _PAUSE, _LONGEST_PAUSE))
+        """Delete some rows, unless somebody else does so; return how many."""
+        got = self._get_lock(connection) if exclusive else None
+        if got == 0:
+            at.locked_out = at.since == 0
+            at.ended = True
+            return 0
+        try:
+            deleted = self._delete_batch(at, connection)
+        except DriverError:
+            # of a connection that is lost the server releases it, and of one
+            # that something else interrupted, since it is closed
+            if got:
+                with suppress(DriverError):
+                    self._release_lock(connection)
+            raise
+        if got:
+            self._release_lock(connection)
         return deleted
 
-    def _delete_batch(
-        self, since: int, connection: Connection
-    ) -> tuple[int, int]:
-        """
-        Delete some rows that expired at a unix second or later.
-
-        :returns: the number of rows, and the second from which to go on.
-        """
+    def _delete_batch(self, at: _Progress, connection: Connection) -> int:
         # a deleted row stays in the index for as long as any transaction may
         # still see it, one of a backup for instance: begin after such rows
         dead = (
-            f'{self._expires} >= {since:d} '
+            f'{self._expires} >= {at.since:d} '
             f'AND {self._expires} < UNIX_TIMESTAMP()'
         )
-        some = (
-            f'FROM {self._table.quoted} WHERE {dead} '
-            f'ORDER BY {self._expires} LIMIT {self._batch:d}'
-        )
+        some = dead
+        if at.passed_over:
+            some += f' AND {self._key} NOT IN ({listed(at.passed_over)})'
         # MySQL blocks the first live row under REPEATABLE READ
-        connection.execute('SET TRANSACTION ISOLATION LEVEL READ COMMITTED')
-        connection.execute('BEGIN')
-        rows = self._lock_rows(connection, some)
-        if rows is None:
-            deleted = connection.execute(f'DELETE {some}')
-        else:
-            deleted = self._delete_rows(connection, rows, dead)
-        connection.execute('COMMIT')
-        return deleted, int(rows[-1][1]) if rows else since
+        connection.begin('READ COMMITTED')
+        rows = self._lock_rows(
+            connection,
+            f'SELECT {self._key}, {self._expires} FROM {self._table.quoted} '
+            f'WHERE {some} ORDER BY {self._expires} LIMIT {at.batch:d}',
+        )
+        deleted, kept = delete_rows(
+            connection, self._write, [key for key, _ in rows], dead
+        )
+        connection.commit()
+        at.note(rows, kept)
+        return deleted
 
-    def _lock_rows(
-        self, connection: Connection, some: str
-    ) -> Sequence[Row] | None:
+    def _lock_rows(self, connection: Connection, select: str) -> Sequence[Row]:
         """Return key and deadline of rows that nobody else has locked."""
         if self._skips_locked:
             try:
                 return connection.fetch(
-                    f'SELECT {self._key}, {self._expires} {some} '
-                    'FOR UPDATE SKIP LOCKED'
+                    f'{select} FOR UPDATE SKIP LOCKED', locking=True
                 )
             except DriverError as exc:
                 if error_code(exc) not in _NO_SKIP_LOCKED:
                     raise
                 self._skips_locked = False
-        return None
-
-    def _delete_rows(
-        self, connection: Connection, rows: Sequence[Row], dead: str
-    ) -> int:
-        keys = [key for key, _ in rows]
-        return sum(
-            connection.execute(
-                self._write.delete_keys(keys[at : at + KEYS_AT_ONCE], dead)
-            )
-            for at in range(0, len(keys), KEYS_AT_ONCE)
-        )
+        return connection.fetch(select)
 
     def _get_lock(self, connection: Connection) -> int | None:
         """Return 1, 0 when somebody else has it, ``None`` without locks."""

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from ..connection.driver import Connection, packet_too_large
-from ..errors import LockTimeout, StoreUnavailable
+from ..errors import (
+    LockTimeout,
+    PayloadTooLarge,
+    SessionError,
+    StoreUnavailable,
+)
 from . import revisions
 from .access import TableAccess
-from .keys import FAMILY_BYTES
+from .keys import FAMILY_BYTES, is_young
 from .results import (
     Deletion,
     Living,
@@ -24,9 +31,15 @@ from .results import (
 )
 from .statements import Statement, Statements
 
+log = logging.getLogger(__name__)
+
 #: How many renewals a deletion follows; it meets one after the other only if
 #: somebody wants it so.
 RENEWALS = 10
+# seconds, after which a server that lags may have what others stored
+_SECOND_LOOK = 0.1
+# seconds between looks for what became of a statement without an answer
+_PAUSES = (0.05, 0.1, 0.2)
 
 
 class Records:
@@ -61,7 +74,10 @@ class Records:
         )
 
     def find_live(self, session_ids: Sequence[str]) -> Living:
-        rows = self._access.fetch(self._write.find_live(session_ids))
+        columns, rest = self._write.find_live(session_ids)
+        rows = self._access.run(
+            lambda connection: connection.fetch_current(columns, rest)
+        )
         keys = {key for (key,) in rows}
         families = {key[:FAMILY_BYTES] for key in keys}
         living = Living([], [])
@@ -75,12 +91,13 @@ class Records:
 
     def is_renewed(self, session_id: str) -> bool:
         access = self._access
-        return bool(
-            access.fetch(
-                f'{self._write.find_family(session_id)} '
-                f'AND {access.row_alive} LIMIT 1'
+        family = self._write.find_family(session_id)
+        ((found,),) = access.run(
+            lambda connection: connection.fetch_current(
+                f'EXISTS ({family} AND {access.row_alive})', ask=True
             )
         )
+        return bool(int(found))
 
     def create(
         self,
@@ -96,18 +113,31 @@ class Records:
         insert = self._write.insert(
             session_id, payload, revision, idle_timeout, userid
         )
-        repeated = self._repeated()
+        missed: set[str] = set()
 
         def work(connection: Connection) -> int:
-            repeated(connection)
+            self._see_what_it_takes(connection)
+            missed.clear()
             if replaces:
-                connection.execute('BEGIN')
+                connection.begin()
                 for replaced in replaces:
-                    self._delete_family(connection, replaced)
+                    if not self._delete_family(
+                        connection, replaced
+                    ) and is_young(replaced):
+                        missed.add(replaced)
             written = revision
-            if not connection.insert(
-                insert.head, payload, insert.rest, access.packet_limit
-            ):
+            try:
+                inserted = connection.insert(
+                    insert.head, payload, insert.rest, access.packet_limit
+                )
+            except PayloadTooLarge:
+                if (
+                    not connection.in_doubt
+                    or self._fetch(connection, session_id) is None
+                ):
+                    raise
+                inserted = False
+            if not inserted:
                 # nobody else can know this id: the row is ours when the
                 # answer to the INSERT was lost
                 record = self._fetch(connection, session_id)
@@ -118,10 +148,17 @@ class Records:
                     )
                 written = record.revision
             if replaces:
-                connection.execute('COMMIT')
+                connection.commit()
             return written
 
-        return access.run(work)
+        written = access.run(work)
+        for replaced in missed:
+            # the new session is stored, whatever becomes of this
+            try:
+                self.delete(replaced, None)
+            except SessionError as exc:
+                log.warning('an old session may not have ended: %s', exc)
+        return written
 
     def measure(self, payload: Payload, userid: UserID | None) -> None:
         access = self._access
@@ -154,25 +191,42 @@ class Records:
             new_session_id,
             written,
         )
-        repeated = self._repeated()
 
         def work(connection: Connection) -> Outcome:
-            in_doubt = repeated(connection) or attempted is not None
-            if self._send(connection, update):
-                return Outcome(written)
-            stored = self._fetch(connection, session_id)
-            if in_doubt:
+            self._see_what_it_takes(connection)
+            in_doubt = connection.in_doubt or attempted is not None
+            too_large = None
+            try:
+                if self._send(connection, update):
+                    return Outcome(written)
+            except PayloadTooLarge as exc:
+                # an administrator has lowered the limit; before that it may
+                # have been stored
+                if not in_doubt:
+                    raise
+                too_large = exc
+            if not in_doubt:
+                stored = self._fetch(connection, session_id)
+                return Outcome(None, _live(stored))
+            # whoever knows of the doubt looks again himself
+            for pause in (0,) if attempted is not None else _PAUSES:
                 if new_session_id is not None and self._fetch(
                     connection, new_session_id
                 ):
                     return Outcome(written)
-                if (
-                    stored is not None
-                    and not stored.precedes(revision)
-                    and _was_written(written, stored.revision)
-                ):
-                    return Outcome(written)
-            return Outcome(None, _live(stored))
+                stored = _live(self._fetch(connection, session_id))
+                if stored is not None and not stored.precedes(revision):
+                    if _was_written(written, stored.revision):
+                        return Outcome(written)
+                    if too_large is not None:
+                        raise too_large
+                if stored is not None and stored.follows(revision):
+                    return Outcome(None, stored)
+                # it is gone, or the server lags behind
+                time.sleep(pause)
+            if stored is not None and attempted is None:
+                raise _lagging()
+            return Outcome(None, stored)
 
         try:
             return self._access.run(work)
@@ -198,39 +252,49 @@ class Records:
         return self._access.run(work)
 
     def delete(self, session_id: str, revision: int | None) -> Deletion:
-        repeated = self._repeated()
+        deletion = self._delete_now(session_id, revision)
+        if revision is None and not deletion.done and is_young(session_id):
+            # on a server that lags it may only not be there yet
+            time.sleep(_SECOND_LOOK)
+            deletion = self._delete_now(session_id, revision)
+        return deletion
 
+    def _delete_now(self, session_id: str, revision: int | None) -> Deletion:
         def work(connection: Connection) -> Deletion:
-            in_doubt = repeated(connection)
+            in_doubt = connection.in_doubt
             if revision is None:
                 done = self._delete_family(connection, session_id)
                 return Deletion(done or in_doubt)
             if connection.execute(self._write.delete(session_id, revision)):
                 return Deletion(True)
             stored = _live(self._fetch(connection, session_id))
-            return Deletion(in_doubt and stored is None, stored)
+            if not in_doubt:
+                return Deletion(False, stored)
+            for pause in _PAUSES:
+                if stored is None or stored.follows(revision):
+                    return Deletion(stored is None, stored)
+                time.sleep(pause)
+                stored = _live(self._fetch(connection, session_id))
+            raise _lagging()
 
         return self._access.run(work)
 
     @contextmanager
     def locked(self, session_id: str) -> Iterator[LockedRecord]:
-        access = self._access
-        access.ready()
-
         def work(connection: Connection) -> Record | None:
-            return _live(self._fetch(connection, session_id, ' FOR UPDATE'))
+            return _live(self._fetch(connection, session_id, locking=True))
 
-        with access.pool.transaction(work) as (connection, record):
+        with self._access.transaction(work) as (run, record):
 
             def save(*args: Any) -> int:
-                return self._send(
-                    connection, self._write.update(session_id, *args)
-                )
+                update = self._write.update(session_id, *args)
+                rows: int = run(partial(self._send, statement=update))
+                return rows
 
             def delete(revision: int) -> int:
-                return connection.execute(
-                    self._write.delete(session_id, revision)
-                )
+                sql = self._write.delete(session_id, revision)
+                rows: int = run(lambda connection: connection.execute(sql))
+                return rows
 
             yield LockedRecord(record, save, delete)
 
@@ -258,28 +322,36 @@ class Records:
         )
 
     def _fetch(
-        self, connection: Connection, session_id: str, rest: str = ''
+        self, connection: Connection, session_id: str, locking: bool = False
     ) -> Record | None:
-        rows = connection.fetch(self._write.select(session_id, rest))
+        rows = connection.fetch_current(
+            self._write.columns,
+            self._write.of_session(session_id),
+            locking=locking,
+            ask=locking,
+        )
         return self.of_row(rows[0]) if rows else None
 
-    def _repeated(self) -> Callable[[Connection], bool]:
-        """Return what tells from the second call on that it was called."""
-        calls: list[bool] = []
-
-        def repeated(connection: Connection) -> bool:
-            if calls:
-                # the server hangs up on a packet over the limit, and an
-                # administrator may have lowered that
-                self._access.read_packet_limit(connection)
-            calls.append(True)
-            return len(calls) > 1
-
-        return repeated
+    def _see_what_it_takes(self, connection: Connection) -> None:
+        """Read the limit of statements anew if one may have been too large."""
+        # the server hangs up on those, and an administrator may have lowered
+        # the limit
+        if connection.repeated:
+            self._access.read_packet_limit(connection)
 
 
 def _live(record: Record | None) -> Record | None:
     return record if record is not None and record.alive else None
+
+
+def _lagging() -> StoreUnavailable:
+    return StoreUnavailable(
+        'The answer to a save was lost, and now the server shows what was '
+        'there before it',
+        'It lags behind another one: see that reads wait for what was '
+        'written.',
+        outcome_unknown=True,
+    )
 
 
 def _was_written(attempted: int, stored: int) -> bool:

@@ -52,18 +52,18 @@ class Statements:
             f'{self._revision}, UNIX_TIMESTAMP()'
         )
 
-    def select(self, session_id: str, rest: str = '') -> str:
-        return (
-            f'SELECT {self.columns} FROM {self._access.name} '
-            f'{self._where(session_id)}{rest}'
-        )
+    def of_session(self, session_id: str) -> str:
+        """Write what follows the columns of a SELECT."""
+        return f' FROM {self._access.name} {self._where(session_id)}'
 
-    def find_live(self, session_ids: Sequence[str]) -> str:
+    def find_live(self, session_ids: Sequence[str]) -> tuple[str, str]:
+        """Write the columns and the rest of a SELECT."""
         families = ' OR '.join(map(self.of_family, session_ids))
         return (
-            f'SELECT {self._key} FROM {self._access.name} '
+            self._key,
+            f' FROM {self._access.name} '
             f'FORCE INDEX ({self._access.table.key_index}) '
-            f'WHERE ({families}) AND {self._access.row_alive}'
+            f'WHERE ({families}) AND {self._access.row_alive}',
         )
 
     def insert(
@@ -131,8 +131,10 @@ class Statements:
         )
 
     def delete(self, session_id: str, revision: int) -> str:
+        # where the table is sharded by Spider, MariaDB tells of no row that
+        # the form for one table has deleted
         return (
-            f'DELETE FROM {self._access.name} {self._where(session_id)} '
+            f'DELETE {self._access.name}{self.of_session(session_id)} '
             f'AND {self._revision} = {revision:d}'
         )
 
@@ -147,11 +149,10 @@ class Statements:
         """
         # without a hint, which both servers take only in this form of DELETE,
         # they read and lock every row of a small table
-        values = ', '.join(f"x'{each.hex()}'" for each in some)
         return (
             f'DELETE {self._access.name} FROM {self._access.name} '
             f'FORCE INDEX ({self._access.table.key_index}) '
-            f'WHERE {self._key} IN ({values}) AND {condition}'
+            f'WHERE {self._key} IN ({listed(some)}) AND {condition}'
         )
 
     def find_family(self, session_id: str) -> str:
@@ -226,3 +227,8 @@ class Statements:
 def _userid(userid: UserID | None) -> str:
     """Write the value of the userid column."""
     return 'NULL' if userid is None else userid_literal(userid)
+
+
+def listed(some: Sequence[bytes]) -> str:
+    """Write keys for an IN condition."""
+    return ', '.join(f"x'{key.hex()}'" for key in some)

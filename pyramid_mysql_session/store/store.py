@@ -65,7 +65,7 @@ class MySQLSessionStore:
         self._users = Users(
             self._access, self._records, statements, purge_batch
         )
-        self._purger = Purger(pool, table, statements, purge_batch, on_purge)
+        self._purger = Purger(self._access, statements, purge_batch, on_purge)
 
     def load(self, session_id: str) -> Record | None:
         """Return the record of a session, expired or not."""
@@ -197,7 +197,6 @@ class MySQLSessionStore:
             does no harm.
         :returns: the number of sessions that were deleted.
         """
-        self._access.ready()
         return self._purger.purge(stop, exclusive)
 
     def create_table(self) -> None:
@@ -210,7 +209,7 @@ class MySQLSessionStore:
 
         :returns: a list of warnings, such as a missing index.
         :raises pyramid_mysql_session.SchemaError: lists every deviation and
-            the statement that mends it.
+            what mends it: statements that lose no data, or advice.
         """
         return self._access.check()
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ..errors import LockTimeout
 from .access import TableAccess
+from .deleting import delete_rows
 from .keys import FAMILY_BYTES
 from .records import RENEWALS, Records
 from .results import Record, UserID
@@ -58,8 +59,10 @@ class Users:
     def count(self) -> int:
         """Return the number of live sessions."""
         access = self._access
-        ((rows,),) = access.fetch(
-            f'SELECT COUNT(*) FROM {access.name} WHERE {access.alive}'
+        ((rows,),) = access.fetch_current(
+            # beside a COUNT of nothing MariaDB takes any variable for 0
+            f'(SELECT COUNT(*) FROM {access.name} WHERE {access.alive})',
+            '',
         )
         return int(rows)
 
@@ -86,21 +89,19 @@ class Users:
         deleted = misses = 0
         while misses < RENEWALS:
             # a DELETE would wait for the lock of the one that stays
-            keys = access.fetch(
-                f'SELECT {self._key} FROM {access.name} '
-                f'WHERE {is_user} AND {access.alive}{others} '
-                f'LIMIT {KEYS_AT_ONCE}'
+            found = access.fetch_current(
+                self._key,
+                f' FROM {access.name} WHERE {is_user} AND {access.alive}'
+                f'{others} LIMIT {KEYS_AT_ONCE}',
             )
-            if not keys:
+            if not found:
                 return deleted
-            rows = access.execute(
-                self._write.delete_keys([key for (key,) in keys], is_user)
-            )
+            rows = self._delete([key for (key,) in found], is_user)
             deleted += rows
-            if rows == len(keys) < KEYS_AT_ONCE:
+            if rows == len(found) < KEYS_AT_ONCE:
                 return deleted
             # a renewal has moved one to where nobody has looked yet
-            misses += rows < len(keys)
+            misses += rows < len(found)
         raise LockTimeout(
             'The ids of sessions were renewed each time that they were to be '
             'deleted',
@@ -109,23 +110,51 @@ class Users:
 
     def clear(self) -> int:
         """Delete all sessions, in batches; return the number of rows."""
-        rows = self._batch
+        access = self._access
+        most = min(self._batch, KEYS_AT_ONCE)
         deleted = 0
-        while rows == self._batch:
-            rows = self._access.execute(
-                f'DELETE FROM {self._access.name} LIMIT {self._batch}'
-            )
-            deleted += rows
+        for _ in range(RENEWALS):
+            last, moved = b'', False
+            while found := access.fetch_current(
+                self._key,
+                f" FROM {access.name} WHERE {self._key} > x'{last.hex()}' "
+                f'ORDER BY {self._key} LIMIT {most:d}',
+            ):
+                keys = [key for (key,) in found]
+                rows = self._delete(keys, 'TRUE')
+                deleted += rows
+                last = keys[-1]
+                # a renewal has moved one to where it had looked already
+                moved |= rows < len(keys)
+            if not moved:
+                break
         return deleted
+
+    def _delete(self, keys: Sequence[bytes], condition: str) -> int:
+        """
+        Delete rows; return how many.
+
+        :raises pyramid_mysql_session.StoreUnavailable: some of them cannot be
+            deleted; the others are.
+        """
+        rows, kept = self._access.run(
+            lambda connection: delete_rows(
+                connection, self._write, keys, condition
+            )
+        )
+        if kept:
+            # says why
+            self._access.execute(self._write.delete_keys(kept[:1], condition))
+        return rows
 
     def _list(self, condition: str, rest: str = '') -> list[StoredSession]:
         access = self._access
-        rows = access.fetch(
+        rows = access.fetch_current(
             # UTF-8 whatever the character set of the connection
-            f'SELECT {self._key}, CAST({self._userid} AS BINARY), '
-            f'{self._write.columns} FROM {access.name} '
-            f'WHERE {condition} AND {access.alive} '
-            f'ORDER BY {self._key} {rest}'
+            f'{self._key}, CAST({self._userid} AS BINARY), '
+            f'{self._write.columns}',
+            f' FROM {access.name} WHERE {condition} AND {access.alive} '
+            f'ORDER BY {self._key} {rest}',
         )
         return [
             StoredSession(

@@ -21,6 +21,7 @@ from .responses import (
     EXPECTED,
     RESPONSE,
     go_first,
+    has_committed,
     is_thrown_away,
     run_others,
 )
@@ -108,6 +109,11 @@ class Exchange:
 
     def merged(self) -> None:
         self._notify(events.SessionMerged(self._request))
+
+    def failed(self, error: StoreUnavailable) -> None:
+        """See that pyramid_retry does nothing a second time."""
+        if self._request is None or has_committed(self._request):
+            error.forbid_retry()
 
     def lost(self) -> None:
         session_id = self._saving.presented

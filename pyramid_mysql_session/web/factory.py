@@ -16,7 +16,12 @@ from ..session.kit import SessionKit
 from ..session.serializers import JSONSerializer
 from ..session.session import MySQLSession
 from ..settings import table as settings_module
-from ..store.keys import handle, make_session_id, renew_session_id
+from ..store.keys import (
+    handle,
+    is_young,
+    make_session_id,
+    renew_session_id,
+)
 from ..store.opening import open_store
 from ..store.reaper import Reaper
 from ..store.store import MySQLSessionStore
@@ -154,6 +159,7 @@ def session_factory_from_settings(
             make_session_id,
             renew_session_id,
             partial(handle, shard_bytes=parsed.shard_bytes),
+            is_young,
             parsed.idle_timeout,
             parsed.anonymous_idle_timeout,
             parsed.absolute_timeout,

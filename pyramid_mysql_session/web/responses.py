@@ -27,6 +27,16 @@ def is_thrown_away(request: Any) -> bool:
     return exception is not None and is_error_retryable(request, exception)
 
 
+def has_committed(request: Any) -> bool:
+    """
+    Tell whether pyramid_tm has committed the transaction of a request.
+
+    Whoever did it all again would commit it twice. Of a request for which it
+    has no transaction this is true as well: it does not tell them apart.
+    """
+    return hasattr(request, 'tm') and 'tm.active' not in request.environ
+
+
 def go_first(request: Any, callback: Any) -> None:
     """Let a finished callback of a request be called before all others."""
     callbacks = request.finished_callbacks

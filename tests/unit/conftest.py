@@ -30,6 +30,9 @@ class Listener:
     def merged(self):
         self.heard.append('merged')
 
+    def failed(self, error):
+        pass
+
     def lost(self):
         self.heard.append('lost')
 

@@ -159,7 +159,8 @@ class TestRejection:
         assert make_session(renew_session_id(session_id)) == {}
 
         assert listener.heard == ['renewed']
-        assert store.calls == ['load', 'is_renewed']
+        # a server that lags may know the older id only
+        assert store.calls == ['load', 'is_renewed', 'load']
 
     @pytest.mark.parametrize('payload', ['{', '[]', ''])
     def test_undecodable_payload_is_a_new_session(
@@ -342,7 +343,7 @@ class TestTouch:
         session.save()
         conclude(session)
 
-        assert store.calls == ['load', 'touch']
+        assert store.calls == ['load', 'touch', 'touch']
         assert store.rows == {}
         assert listener.heard == ['lost']
         assert not session._saving.refreshed
