@@ -20,6 +20,8 @@ import MySQLdb
 import private_server as private_servers
 import pytest
 
+from tests import certificates
+
 # how long a statement takes depends on the machine
 hypothesis.settings.register_profile('default', deadline=None)
 hypothesis.settings.load_profile('default')
@@ -267,7 +269,8 @@ def server(request):
     if NAMED:
         yield NamedServer()
     else:
-        with OwnServer(request.param) as own:
+        options = certificates.server_options()
+        with OwnServer(request.param, options=options) as own:
             yield own
 
 

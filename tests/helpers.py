@@ -73,9 +73,9 @@ def application(database, /, view=None, configure=None, pool=None, **settings):
     :param configure: called with the configurator before the include.
     :param pool: passed in through the registry.
     :param settings: settings without their prefix; ``None`` removes one. No
-        thread purges unless they say so.
+        thread purges, and no outage is waited for, unless they say so.
     """
-    settings = {'purge_expired': False, **settings}
+    settings = {'purge_expired': False, 'connection_wait': 2, **settings}
     return assemble(database.settings(**settings), view, configure, pool)
 
 

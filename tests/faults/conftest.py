@@ -1,11 +1,17 @@
 """What the tests of faults share."""
 
+import socket
+
 import pytest
 
 from pyramid_mysql_session import SessionLost
+from tests import certificates
 from tests.conftest import PROGRAMS, OwnServer, template
 from tests.faults.proxy import Proxy
 from tests.helpers import application, record
+from tests.integration.conftest import make_pool
+
+__all__ = ['make_pool']
 
 
 def pytest_addoption(parser):
@@ -17,11 +23,15 @@ def pytest_addoption(parser):
     )
 
 
-@pytest.fixture
-def proxy(server):
+@pytest.fixture(params=['TCP', 'TLS', 'TLS and a default time-out'])
+def proxy(server, request):
     """A proxy in front of the server, see :class:`Proxy`."""
-    with Proxy(server.address) as proxy:
+    with Proxy(server.address, tls=request.param != 'TCP') as proxy:
+        before = socket.getdefaulttimeout()
+        if 'time-out' in request.param:
+            socket.setdefaulttimeout(30)
         yield proxy
+        socket.setdefaulttimeout(before)
 
 
 @pytest.fixture
@@ -37,7 +47,11 @@ def own_server(server):
     """A private server that may be stopped and killed."""
     if server.kind not in PROGRAMS:
         pytest.skip('needs a server that may be stopped and killed')
-    with OwnServer(server.kind, template=template(server.kind)) as own:
+    with OwnServer(
+        server.kind,
+        options=certificates.server_options(),
+        template=template(server.kind),
+    ) as own:
         yield own
 
 
@@ -51,14 +65,27 @@ def own_database(own_server):
     database.drop()
 
 
+@pytest.fixture(params=['DISABLED', 'REQUIRED'])
+def transport(own_server, request):
+    """Settings that lead to the private server, encrypted or not."""
+    return {
+        'unix_socket': None,
+        'host': own_server.host,
+        'port': own_server.port,
+        'ssl_mode': request.param,
+    }
+
+
 @pytest.fixture
-def app(own_database):
+def app(own_database, transport):
     """
     An application with a single connection to the private server.
 
     If a test lost the connection of the pool, the next request would fail.
     """
-    app = application(own_database, connection_limit=1, connection_wait=1)
+    app = application(
+        own_database, connection_limit=1, connection_wait=1, **transport
+    )
     yield app
     app.close()
 

@@ -3,8 +3,9 @@ A TCP proxy in front of a MySQL server that loses statements and answers.
 
 It knows of the protocol that a packet begins with three bytes of length and
 one that numbers it, that number 0 is a command, that COM_QUERY begins with 3,
-and that a server which was greeted only speaks when asked ("MySQL Source Code
-Documentation", "MySQL Packets" and "COM_QUERY").
+that a server which was greeted only speaks when asked, and that a client which
+wants to encrypt the connection sends 32 bytes and goes on in TLS ("MySQL
+Source Code Documentation", "MySQL Packets", "COM_QUERY" and "SSLRequest").
 """
 
 from __future__ import annotations
@@ -14,11 +15,15 @@ import random
 import re
 import selectors
 import socket
+import ssl
 import threading
+
+from tests import certificates
 
 _HEAD = 4
 _COM_QUERY = 3
 _CHUNK = 65536
+_SSL_REQUEST_BYTES = 32
 
 
 class Line:
@@ -105,13 +110,17 @@ class Proxy:
 
     :param address: the server's, as the driver takes it: ``unix_socket``, or
         ``host`` and ``port``.
+    :param tls: whether the connections are encrypted, which the proxy undoes
+        and does again.
 
     :ivar settings: what leads a session factory through the proxy.
     """
 
-    def __init__(self, address):
+    def __init__(self, address, tls=False):
         self._address = address
+        self._contexts = _contexts() if tls else None
         self._rules = []
+        self._dropped = set()
         self._errors = []
         self._threads = []
         self._sockets = set()
@@ -120,8 +129,8 @@ class Proxy:
             'unix_socket': None,
             'host': '127.0.0.1',
             'port': self._listener.getsockname()[1],
-            # what is encrypted cannot be read
-            'ssl_mode': 'DISABLED',
+            # other than by us what is encrypted cannot be read
+            'ssl_mode': 'REQUIRED' if tls else 'DISABLED',
         }
         self._start(self._accept)
 
@@ -150,6 +159,10 @@ class Proxy:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+
+    def drop_lines(self):
+        """Forward nothing more on the lines that are open, as firewalls do."""
+        self._dropped |= self._sockets
 
     def clear(self):
         """Drop all rules."""
@@ -180,17 +193,37 @@ class Proxy:
 
     def _serve(self, client):
         try:
-            with client, self._connect() as server:
-                self._sockets |= {client, server}
-                try:
-                    self._forward(client, server)
-                finally:
-                    self._sockets -= {client, server}
+            with contextlib.ExitStack() as stack:
+                pair = client, stack.enter_context(self._connect())
+                stack.enter_context(client)
+                if self._contexts is not None:
+                    pair = self._encrypt(*pair)
+                for each in pair:
+                    stack.enter_context(each)
+                self._sockets |= {*pair}
+                stack.callback(self._sockets.difference_update, pair)
+                self._forward(*pair)
         except OSError:
             # either side may hang up at any time
             pass
         except Exception as exc:  # noqa: BLE001 whatever an action raises
             self._errors.append(exc)
+
+    def _encrypt(self, client, server):
+        """Let either side agree with us on keys, when the client wants to."""
+        client.sendall(server.recv(_CHUNK))
+        request = b''
+        while len(request) < _HEAD + _SSL_REQUEST_BYTES:
+            received = client.recv(_HEAD + _SSL_REQUEST_BYTES - len(request))
+            if not received:
+                return client, server
+            request += received
+        server.sendall(request)
+        to_client, to_server = self._contexts
+        return (
+            to_client.wrap_socket(client, server_side=True),
+            to_server.wrap_socket(server),
+        )
 
     def _connect(self):
         if 'unix_socket' in self._address:
@@ -212,9 +245,11 @@ class Proxy:
             sent = b''
             while True:
                 for key, _ in selector.select():
-                    received = key.fileobj.recv(_CHUNK)
+                    received = _receive(key.fileobj)
                     if not received:
                         return
+                    if key.fileobj in self._dropped:
+                        continue
                     if key.fileobj is server:
                         client.sendall(received)
                         continue
@@ -265,7 +300,29 @@ class BlindProxy(Proxy):
                         return
                     if not received:
                         return
-                    key.data.sendall(received)
+                    if key.fileobj not in self._dropped:
+                        key.data.sendall(received)
+
+
+def _contexts():
+    """Return the TLS contexts towards clients and towards the server."""
+    to_client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    to_client.load_cert_chain(*certificates.make())
+    to_server = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    to_server.check_hostname = False
+    to_server.verify_mode = ssl.CERT_NONE
+    for context in (to_client, to_server):
+        # a later one may say that there is something to read that is no data
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+    return to_client, to_server
+
+
+def _receive(side):
+    """Receive all that a socket has."""
+    received = side.recv(_CHUNK)
+    while isinstance(side, ssl.SSLSocket) and side.pending():
+        received += side.recv(_CHUNK)
+    return received
 
 
 def _first_packet(sent):

@@ -12,7 +12,6 @@ import collections
 import contextlib
 import itertools
 import json
-import multiprocessing
 import pathlib
 import random
 import sys
@@ -21,12 +20,11 @@ import threading
 import MySQLdb
 import pytest
 
-from tests.faults import soak_model, soak_worker
+from tests.faults import soak_model
 from tests.faults.proxy import Proxy, lose_answer, lose_statement
+from tests.faults.soak_crew import Crew
 from tests.helpers import connections, wait_until
 
-THREADS = 3
-SLOTS = 2 * ['lasting', 'mortal', 'moving', 'wild']
 ROUND_SECONDS = 5
 # a crash of the server takes some seconds of a round
 CRASH_EVERY = 10
@@ -48,61 +46,44 @@ class Soak:
         self.figures = collections.Counter()
         self.faults = []
         self._stop = threading.Event()
-        # a forked child would have the threads' locks, not the threads
-        self._context = multiprocessing.get_context('spawn')
 
     def run(self, seconds):
         """Run rounds, about so many seconds, until there is a fault."""
-        slots = [soak_worker.Slot(self._context, fate) for fate in SLOTS]
-        with Proxy(self.database.server.address) as proxy:
-            proxy.on(WRITING, self._lose(lose_answer), None, CHANCE)
-            proxy.on(WRITING, self._lose(lose_statement), None, CHANCE)
-            with self._workers(slots, ({}, proxy.settings)) as workers:
+        address = self.database.server.address
+        with Proxy(address) as plain, Proxy(address, tls=True) as encrypted:
+            for proxy in (plain, encrypted):
+                proxy.on(WRITING, self._lose(lose_answer), None, CHANCE)
+                proxy.on(WRITING, self._lose(lose_statement), None, CHANCE)
+            ways = self._ways({}, plain.settings, encrypted.settings)
+            with Crew(ways) as crew:
                 for number in range(max(1, round(seconds / ROUND_SECONDS))):
-                    self._round(number, workers, slots, seconds)
+                    self._round(number, crew, seconds)
                     if self.faults:
                         break
 
-    @contextlib.contextmanager
-    def _workers(self, slots, ways):
-        """Start a process for each way to the server and kind of pool."""
-        started = []
-        for way, passed_in in itertools.product(ways, (False, True)):
-            ours, theirs = self._context.Pipe()
-            settings = self.database.settings(
-                purge_interval=1, touch_interval=0, **way
+    def _ways(self, *addresses):
+        """Return each address with each kind of pool."""
+        return [
+            (
+                self.database.settings(
+                    purge_interval=1, touch_interval=0, **address
+                ),
+                passed_in,
             )
-            number = len(started)
-            process = self._context.Process(
-                target=soak_worker.serve,
-                args=(theirs, number, slots, settings, passed_in),
+            for address, passed_in in itertools.product(
+                addresses, (False, True)
             )
-            process.start()
-            started.append((process, ours))
-        try:
-            yield [connection for _, connection in started]
-        finally:
-            for process, connection in started:
-                with contextlib.suppress(OSError):
-                    connection.send(None)
-                process.join(30)
-                process.kill()
-                process.join()
-                connection.close()
+        ]
 
-    def _round(self, number, workers, slots, seconds):
-        duration = min(seconds, ROUND_SECONDS)
-        for slot in slots:
-            slot.write('', '', slot.read()[1])
-        for connection in workers:
-            connection.send((THREADS, duration))
+    def _round(self, number, crew, seconds):
+        crew.start(min(seconds, ROUND_SECONDS))
         self._stop.clear()
         killer = threading.Thread(target=self._kill)
         killer.start()
         try:
             if number % CRASH_EVERY == CRASH_EVERY - 1:
                 self._crash()
-            answers = [self._receive(connection) for connection in workers]
+            operations, figures = crew.results()
         finally:
             self._stop.set()
             killer.join()
@@ -112,14 +93,9 @@ class Soak:
             json.loads(data)
             for (data,) in self.database.query('SELECT data FROM sessions')
         ]
-        operations = [o for found, _ in answers for o in found]
         self.faults += soak_model.check(operations, rows)
-        self._count(operations, [figures for _, figures in answers])
+        self._count(operations, figures)
         self.database.query('DELETE FROM sessions')
-
-    def _receive(self, connection):
-        assert connection.poll(ROUND_SECONDS + 120), 'a worker hangs'
-        return connection.recv()
 
     def _count(self, operations, figures):
         self.figures['rounds'] += 1

@@ -64,6 +64,11 @@ class Operation:
         return self.kind in ('log_out', 'log_in_again')
 
     @property
+    def locks(self):
+        """Whether it locks the session."""
+        return self.kind in ('increment', 'pop_once')
+
+    @property
     def moves(self):
         """Whether it gives the session another id."""
         return self.kind == 'renew'
@@ -276,8 +281,9 @@ class Worker:
             response = request.get_response(self._router)
         except SessionError as exc:
             operation.outcome = 'error'
-            code = getattr(exc, 'code', None)
-            self.figures[f'error: {type(exc).__name__} {code}'] += 1
+            code = getattr(exc, 'code', None) or exc
+            where = ' in locked()' if operation.locks else ''
+            self.figures[f'error: {type(exc).__name__} {code}{where}'] += 1
         except Exception as exc:  # noqa: BLE001 whatever escapes
             operation.outcome, operation.seen = 'crash', repr(exc)
         else:
@@ -350,9 +356,10 @@ def _pool(settings):
 
 
 def serve(connection, number, *how):
-    """Do one round for each pair of numbers that arrives."""
+    """Say that we are ready; do a round for each pair that arrives."""
     # losing sessions is what this is about
     logging.getLogger('pyramid_mysql_session').setLevel(logging.ERROR)
     worker = Worker(number, *how)
+    connection.send('ready')
     for threads, seconds in iter(connection.recv, None):
         connection.send(worker.run(threads, seconds))

@@ -93,7 +93,7 @@ class TestOnce:
         assert lost == []
 
     @pytest.mark.parametrize(
-        'pattern', ['^BEGIN', '^DELETE', '^INSERT', '^COMMIT']
+        'pattern', ['^START', '^DELETE', '^INSERT', '^COMMIT']
     )
     def test_session_after_invalidate_replaces_the_old(
         self, proxied, proxy, rows, lost, loss, pattern
@@ -142,7 +142,7 @@ class TestOnce:
         assert lost == []
 
     @pytest.mark.parametrize(
-        'pattern', ['^BEGIN', 'FOR UPDATE$', '^UPDATE', '^COMMIT']
+        'pattern', ['^START', 'FOR UPDATE$', '^UPDATE', '^COMMIT']
     )
     def test_locked_block_is_applied_once(
         self, proxied, proxy, lost, loss, pattern

@@ -12,7 +12,8 @@ from pyramid_mysql_session import (
     PayloadTooLarge,
     StoreUnavailable,
 )
-from pyramid_mysql_session.connection.pool import DEADLOCK_ATTEMPTS
+from pyramid_mysql_session.connection.driver import Connection
+from pyramid_mysql_session.connection.trial import CONFLICT_ATTEMPTS
 from tests.faults.meanwhile import (
     background,
     locked_rows,
@@ -29,6 +30,7 @@ from tests.faults.views import (
 from tests.helpers import (
     application,
     kill_connections,
+    twin,
     user,
     variables,
     wait_until,
@@ -110,7 +112,7 @@ class TestLocks:
         ):
             app.run(append('mine'))
 
-        assert len(updates(log)) == DEADLOCK_ATTEMPTS
+        assert len(updates(log)) == CONFLICT_ATTEMPTS
         own_database.query('DROP TRIGGER always')
         assert app.run(data).json == {'items': ['first']}
         app.run(append('mine'))
@@ -132,7 +134,12 @@ class TestRefusals:
                 assert app.run(data).json == {'items': ['first']}
             app.run(append('mine'))
 
-            writes = [t for t in log if t.startswith(('UPDATE', 'DELETE'))]
+            # each time on another connection
+            writes = [
+                (thread, text)
+                for thread, _, text in log.commands
+                if text.startswith(('UPDATE', 'DELETE'))
+            ]
             assert len(writes) == len(set(writes)) >= 3
             assert app.run(data).json == {'items': ['first', 'mine']}
             app.close()
@@ -190,3 +197,28 @@ class TestRefusals:
         own_database.query('TRUNCATE full')
         app.run(append('mine'))
         assert app.run(data).json == {'items': ['first', 'mine']}
+
+
+def test_save_that_lost_a_deadlock_was_never_in_doubt(database, monkeypatch):
+    """However many others have saved by the time it is tried again."""
+    app = application(database)
+    app.run(append('first'))
+    others = [twin(app) for _ in range(4)]
+    query = Connection._query
+    deadlocks = []
+
+    def deadlock(self, statement):
+        if statement.startswith(b'UPDATE') and not deadlocks:
+            deadlocks.append(statement)
+            for number, other in enumerate(others):
+                other.run(append(number))
+            raise MySQLdb.OperationalError(1213, 'Deadlock found')
+        query(self, statement)
+
+    monkeypatch.setattr(Connection, '_query', deadlock)
+
+    app.run(append('mine'))
+
+    assert len(deadlocks) == 1
+    assert app.run(data).json == {'items': ['first', 0, 1, 2, 3, 'mine']}
+    app.close()
