@@ -135,7 +135,7 @@ class TestReadModifyWrite:
             app.run(view)
 
         verbs = [statement.split()[0] for statement in log]
-        assert verbs == ['SELECT', 'BEGIN', 'SELECT', 'COMMIT']
+        assert verbs == ['SELECT', 'START', 'SELECT', 'COMMIT']
 
     def test_session_without_a_row_needs_no_lock(self, app, rows, statements):
         def view(request):

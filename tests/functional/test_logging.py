@@ -96,7 +96,7 @@ def test_reconnect_is_logged_at_info(app, database, logged):
     assert re.fullmatch(r'trying again after MySQL error \d{4}', again[2])
     assert connected == ('connection.driver', 'DEBUG', 'connected to MySQL')
     assert made == (
-        *('connection.pool', 'INFO'),
+        *('connection.trial', 'INFO'),
         'lost the connection to MySQL and made another',
     )
 

@@ -19,8 +19,8 @@ def patch_fetch(monkeypatch):
     fetch = Connection.fetch
 
     def patch(change=lambda sql: sql, after=lambda sql: None):
-        def patched(self, sql):
-            rows = fetch(self, change(sql))
+        def patched(self, sql, locking=False):
+            rows = fetch(self, change(sql), locking)
             after(sql)
             return rows
 

@@ -40,7 +40,8 @@ def increment(request):
 def waits_for_a_connection():
     """Tell whether a thread waits until one comes back."""
     return any(
-        frame.f_code.co_name == '_lend'
+        frame.f_code.co_name == 'enter'
+        and frame.f_code.co_filename.endswith('gate.py')
         for frame in sys._current_frames().values()
     )
 

@@ -34,6 +34,11 @@ PRIVILEGE = (
 NO_DATABASE = (
     'The database does not exist. Create it or check mysql_session.database.'
 )
+NO_DATABASE_OR = (
+    'The user may not use the database, or the database does not exist. '
+    'Check mysql_session.database; GRANT SELECT, INSERT, UPDATE, DELETE on '
+    'the session table to mysql_session.user.'
+)
 FULL = (
     'MySQL accepts no more connections. Lower '
     "mysql_session.connection_limit or raise the server's max_connections."
@@ -51,6 +56,11 @@ LOCKED = (
     "Somebody else kept the session's row locked. mysql_session.lock_timeout "
     'limits the wait.'
 )
+READ_WAITED = (
+    'A read waited too long: the table is locked, or the node lags behind its '
+    'cluster. Look for ALTER TABLE and LOCK TABLES, and at how far the node '
+    'is behind; mysql_session.lock_timeout limits the wait.'
+)
 DEADLOCK = (
     'MySQL resolved a deadlock at the cost of this statement. It was tried '
     'several times; look for long transactions that lock rows of the session '
@@ -60,7 +70,25 @@ REFUSED_ROW = (
     'the session table cannot hold sessions: it refuses the row (MySQL error '
     '{}). Call check_table() of the store: it names what differs.'
 )
-UNKNOWN = 'MySQL reported an error. Look the number up in its manual.'
+FAILED = (
+    "MySQL reported an error while it stored something. Look at the server's "
+    'log.'
+)
+ENDED = (
+    'The server ended the statement before it was done. Look for KILL QUERY, '
+    'and at max_execution_time or max_statement_time.'
+)
+TRIGGER = (
+    'A trigger of the session table refused the row. SHOW TRIGGERS names it.'
+)
+FOREIGN_KEY = (
+    'A foreign key between the session table and another refused the change. '
+    'Let it say ON DELETE CASCADE ON UPDATE CASCADE, or drop it.'
+)
+UNKNOWN = (
+    'MySQL reported an error that this package does not know. The error from '
+    'which this one was raised has the text of the server.'
+)
 
 
 def fill(request):
@@ -112,7 +140,7 @@ class TestConnecting:
             ),
             ({'password': 'not the password'}, REFUSED, 1045),
             ({'user': 'nobody_at_all'}, REFUSED, 1045),
-            ({'database': 'no_such_database'}, PRIVILEGE, 1044),
+            ({'database': 'no_such_database'}, NO_DATABASE_OR, 1044),
         ],
     )
     def test_wrong_settings_are_named(
@@ -147,7 +175,7 @@ class TestConnecting:
             database.query(
                 f"ALTER USER {user['user']}@'%' WITH MAX_USER_CONNECTIONS 1"
             )
-            app = make_app(**user)
+            app = make_app(**user, connection_wait=1)
             with (
                 contextlib.closing(database.connect(**user)),
                 fails(FULL, 1226),
@@ -220,10 +248,6 @@ class TestStatements:
     @pytest.mark.parametrize(
         ('code', 'text', 'error', 'executions'),
         [
-            (1290, READ_ONLY, StoreUnavailable, 1),
-            (1792, READ_ONLY, StoreUnavailable, 1),
-            (1836, READ_ONLY, StoreUnavailable, 1),
-            (1036, READ_ONLY, StoreUnavailable, 1),
             (1021, DISK, StoreUnavailable, 1),
             (1030, DISK, StoreUnavailable, 1),
             (1037, DISK, StoreUnavailable, 1),
@@ -236,8 +260,14 @@ class TestStatements:
             (1364, REFUSED_ROW.format(1364), SchemaError, 1),
             (1406, REFUSED_ROW.format(1406), SchemaError, 1),
             (3819, REFUSED_ROW.format(3819), SchemaError, 1),
-            (1105, UNKNOWN, StoreUnavailable, 1),
-            (1317, UNKNOWN, StoreUnavailable, 1),
+            (1048, REFUSED_ROW.format(1048), SchemaError, 1),
+            (1451, FOREIGN_KEY, StoreUnavailable, 1),
+            (1644, TRIGGER, StoreUnavailable, 1),
+            (1105, FAILED, StoreUnavailable, 1),
+            (1317, ENDED, StoreUnavailable, 1),
+            (1969, ENDED, StoreUnavailable, 1),
+            (3024, ENDED, StoreUnavailable, 1),
+            (4999, UNKNOWN, StoreUnavailable, 1),
         ],
     )
     def test_failed_statement_is_classified_and_not_repeated(
@@ -261,21 +291,54 @@ class TestStatements:
         assert app.run(count).json == 2
         assert app.run(count_locked).json == 3
 
+    @pytest.mark.parametrize('code', [1015, 1036, 1290, 1792, 1836])
+    @pytest.mark.parametrize('view', [count, count_locked])
+    def test_read_only_server_is_left_again_and_again_for_a_while(
+        self, database, make_app, statements, code, view
+    ):
+        app = make_app(connection_wait=1)
+        app.run(fill)
+        database.query(
+            'CREATE TRIGGER failure BEFORE UPDATE ON sessions FOR EACH ROW '
+            "SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = %s, "
+            "MESSAGE_TEXT = 'read-only'",
+            (code,),
+        )
+
+        with statements() as log, fails(READ_ONLY, code) as caught:
+            app.run(view)
+
+        assert not caught.value.outcome_unknown
+        updates = [
+            thread
+            for thread, _, text in log.commands
+            if text.startswith('UPDATE')
+        ]
+        assert len(updates) == len(set(updates)) > 2
+        # who comes now has waited for it long enough
+        began = time.monotonic()
+        with fails(READ_ONLY, code):
+            app.run(view)
+        assert time.monotonic() - began < 0.5
+
+        database.query('DROP TRIGGER failure')
+        assert app.run(view).json == 2
+
     def test_read_only_server_still_reads(
         self, server, database, make_app, statements
     ):
         with helpers.user(database, 'ALL') as user:
-            app = make_app(**user)
+            app = make_app(**user, connection_wait=1)
             app.run(fill)
             with helpers.variables(server, read_only=1):
                 assert app.run(read).json == 1
-                with statements() as log, fails(READ_ONLY, 1290):
+                with fails(READ_ONLY, 1290):
                     app.run(count)
                 with fails(READ_ONLY, 1290):
                     app.browser().run(fill)
                 with fails(READ_ONLY, 1290):
                     app.run(count_locked)
-                assert verbs(log) == ['SELECT', 'UPDATE', 'ROLLBACK']
+                assert app.run(read).json == 1
 
             assert app.run(count).json == 2
             app.close()
@@ -308,7 +371,7 @@ class TestStatements:
         with contextlib.closing(database.connect()) as stranger:
             stranger.query('LOCK TABLES sessions WRITE')
             began = time.monotonic()
-            with fails(LOCKED, 1205, LockTimeout):
+            with fails(READ_WAITED, 1205, LockTimeout):
                 app.run(read)
 
             assert 1 <= time.monotonic() - began < 2.5
@@ -325,12 +388,12 @@ class TestStatements:
 
         def work(connection):
             attempts.append(connection)
-            connection.execute('BEGIN')
+            connection.begin()
             connection.execute(update % first)
             locked.set()
             go_on.wait()
             rows = connection.execute(update % second)
-            connection.execute('COMMIT')
+            connection.commit()
             return rows
 
         with (

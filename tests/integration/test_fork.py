@@ -20,7 +20,7 @@ def server_ids():
 
 def all_ids():
     # two connections, one of them in use
-    with app.store._pool.keep(lambda one: one.fetch('SELECT 1')):
+    with app.store._pool.transaction(lambda one: one.fetch('SELECT 1')):
         return server_ids()
 
 def make_pool():
@@ -60,9 +60,9 @@ HELD_LOCKS = """
 held, never = threading.Event(), threading.Event()
 
 def hold():
-    belongings = app.store._pool._belongings
-    belongings.gate.get()
-    with app.store._pool._pooled._lock:
+    lender = app.store._pool._lender
+    ticket = lender.belongings.gate.enter(1)
+    with lender.pooled._lock, lender.belongings.gate._lock:
         held.set()
         never.wait()
 

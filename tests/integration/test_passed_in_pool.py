@@ -1,5 +1,6 @@
 """A pool that was passed in is used as it is, and left as it was found."""
 
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 
 import MySQLdb
@@ -9,6 +10,7 @@ from dbutils.pooled_db import PooledDB
 
 from pyramid_mysql_session import (
     POOL_KEY,
+    SettingsError,
     StoreUnavailable,
     session_factory_from_settings,
 )
@@ -236,3 +238,61 @@ def test_save_is_committed_where_the_server_has_autocommit_off(
     assert other.store.load(session_id).payload == '{"a":1}'
     other.close()
     pool.close()
+
+
+class TestRefusal:
+    def test_pool_of_another_driver_is_refused_by_its_type(
+        self, database, make_app
+    ):
+        pool = PooledDB(sqlite3, database=':memory:', check_same_thread=False)
+        app = make_app(pool=pool)
+
+        for _ in range(2):
+            with pytest.raises(SettingsError) as caught:
+                app.run(fill)
+            assert caught.value.problems == (
+                'mysql_session.pool: expected connections of mysqlclient, '
+                'PooledDB(MySQLdb, …), not sqlite3.Connection',
+            )
+        pool.close()
+
+    @pytest.mark.parametrize('completion_type', ['CHAIN', 'RELEASE'])
+    @pytest.mark.parametrize('autocommit', [True, False])
+    def test_connections_that_do_not_end_a_transaction_are_refused(
+        self, make_pool, make_app, completion_type, autocommit
+    ):
+        pool = make_pool(
+            {
+                'init_command': (
+                    f"SET SESSION completion_type = '{completion_type}'"
+                ),
+                'autocommit': autocommit,
+            }
+        )
+        app = make_app(pool=pool)
+
+        for _ in range(3):
+            with pytest.raises(SettingsError) as caught:
+                app.run(fill)
+            assert caught.value.problems == (
+                'mysql_session.pool: its connections have completion_type = '
+                f"{completion_type}, expected 'NO_CHAIN': what follows a "
+                'COMMIT would not be committed',
+            )
+
+    def test_sql_mode_in_which_begin_means_something_else_works(
+        self, server, make_pool, make_app
+    ):
+        if server.kind != 'mariadb':
+            pytest.skip('only MariaDB has it')
+        app = make_app(pool=make_pool({'sql_mode': 'ORACLE'}))
+
+        app.run(fill)
+
+        def append_locked(request):
+            with request.session.locked():
+                append(request)
+
+        app.run(append_locked)
+        assert app.run(read).json == {'numbers': [1, 2]}
+        assert app.store.purge(exclusive=True) == 0

@@ -3,13 +3,12 @@
 import contextlib
 import fcntl
 import socket
-import subprocess
 import threading
 
 import pytest
 
 from pyramid_mysql_session import StoreUnavailable
-from tests import helpers
+from tests import certificates, helpers
 from tests.faults.proxy import BlindProxy
 
 
@@ -144,23 +143,9 @@ class TestConnections:
 
 class TestEncryption:
     @pytest.fixture
-    def certificate(self, tmp_path):
+    def certificate(self):
         """Options of a server whose certificate is its own authority."""
-        key, certificate = tmp_path / 'key.pem', tmp_path / 'certificate.pem'
-        subprocess.run(
-            [
-                *('openssl', 'req', '-x509', '-nodes', '-newkey', 'rsa:2048'),
-                *('-subj', '/CN=tests', '-keyout', key, '-out', certificate),
-                *('-addext', 'subjectAltName=IP:127.0.0.1'),
-            ],
-            check=True,
-            capture_output=True,
-        )
-        return {
-            'ssl_ca': certificate,
-            'ssl_cert': certificate,
-            'ssl_key': key,
-        }
+        return certificates.server_options()
 
     def test_ssl_settings_decide_on_encryption_and_trust(
         self, private_server, certificate, tmp_path

@@ -13,29 +13,55 @@ SELECT = 'FOR UPDATE SKIP LOCKED'
 
 
 class TestOneAtATime:
-    def test_nothing_is_done_while_somebody_else_purges(
-        self, database, make_app, twos, bury, statements
+    def test_nothing_is_done_while_somebody_else_is_at_a_batch(
+        self, database, make_app, twos, bury, statements, patch_fetch
     ):
         bury(3)
-        with statements() as log:
-            other = make_app(purge_batch=2)
-            events = helpers.record(other, SessionsPurged)
-            met = []
+        twos.check_table()
+        other = make_app(purge_batch=2)
+        events = helpers.record(other, SessionsPurged)
+        met = []
 
-            def meanwhile():
+        def meanwhile(sql):
+            if SELECT in sql:
                 met.append(other.store.purge(exclusive=True))
-                return len(met) > 1
 
-            assert twos.purge(meanwhile, exclusive=True) == 2
+        patch_fetch(after=meanwhile)
+        with statements() as log:
+            assert twos.purge(exclusive=True) == 3
 
         assert met == [0, 0]
         assert events == []
         assert helpers.lock_is_free(database, log)
-        assert other.store.purge(exclusive=True) == 1
-        assert [event.rows for event in events] == [1]
+
+    def test_who_meets_another_in_a_batch_leaves_the_rest_to_it(
+        self, make_app, twos, bury, patch_fetch
+    ):
+        bury(5)
+        other = make_app(purge_batch=2)
+        events = helpers.record(other, SessionsPurged)
+        deleted = []
+
+        def meanwhile(sql):
+            if SELECT in sql:
+                # it has done a batch, and meets the one that is on
+                once = iter((False, False, True))
+                deleted.append(twos.purge(lambda: next(once), exclusive=True))
+
+        def between():
+            if len(deleted) == 1:
+                patch_fetch(after=meanwhile)
+            return False
+
+        once = iter((False, True))
+        deleted.append(twos.purge(lambda: next(once), exclusive=True))
+        assert other.store.purge(between, exclusive=True) == 3
+
+        assert deleted == [2, 0, 0]
+        assert [event.rows for event in events] == [3]
 
     def test_each_table_has_a_lock_of_its_own(
-        self, database, make_app, twos, bury
+        self, database, make_app, twos, bury, patch_fetch
     ):
         bury(3)
         others = [
@@ -44,16 +70,40 @@ class TestOneAtATime:
         ]
         met = []
 
-        def meanwhile():
+        def meanwhile(sql):
+            # theirs comes to this, too
+            if SELECT not in sql or 'others' in sql:
+                return
             met.append([other.purge(exclusive=True) for other in others])
             for other in others:
                 other.create(make_session_id(), '{}', 60)
             database.query('UPDATE others SET expires = 1')
-            return len(met) > 2
 
-        assert twos.purge(meanwhile, exclusive=True) == 3
+        for other in others:
+            other.create_table()
+        patch_fetch(after=meanwhile)
+
+        assert twos.purge(exclusive=True) == 3
         # both names of the other table have the same lock, but not at once
         assert met == [[0, 0], [2, 0]]
+
+    def test_no_connection_is_kept_between_batches(
+        self, database, make_app, twos, bury, statements
+    ):
+        bury(5)
+        app = make_app(purge_batch=2, connection_limit=1, connection_wait=1)
+        seen = []
+
+        def between():
+            seen.append(app.store.count())
+            return False
+
+        with statements() as log:
+            assert app.store.purge(between, exclusive=True) == 5
+
+        assert seen == [0, 0, 0]
+        assert len(helpers.connections(database)) <= 2
+        assert helpers.lock_is_free(database, log)
 
     def test_processes_take_turns(self, database, twos, bury, statements):
         bury(30)
@@ -126,8 +176,9 @@ class TestInterruption:
     def app(self, make_app, twos):
         return make_app(purge_batch=2, connection_limit=1, connection_wait=1)
 
-    def test_lost_connection_ends_an_exclusive_purge(
-        self, database, app, bury, rows, statements
+    @pytest.mark.parametrize('exclusive', [True, False])
+    def test_connection_lost_between_batches_is_replaced(
+        self, database, app, bury, rows, exclusive
     ):
         bury(5)
         killed = []
@@ -136,29 +187,26 @@ class TestInterruption:
             if rows() == 3 and not killed:
                 killed.append(helpers.kill_connections(database))
 
-        with (
-            statements() as log,
-            pytest.raises(StoreUnavailable, match='connection to MySQL was'),
-        ):
-            # the lock went with the connection
-            app.store.purge(kill, exclusive=True)
-
-        assert rows() == 3
-        assert helpers.lock_is_free(database, log)
-        assert app.store.purge(exclusive=True) == 3
-
-    def test_lost_connection_does_not_end_a_purge_without_a_lock(
-        self, database, app, bury, rows
-    ):
-        bury(5)
-        killed = []
-
-        def kill():
-            if rows() == 3 and not killed:
-                killed.append(helpers.kill_connections(database))
-
-        assert app.store.purge(kill) == 5
+        assert app.store.purge(kill, exclusive) == 5
         assert killed
+
+    def test_connection_lost_in_a_batch_is_replaced(
+        self, database, app, bury, statements, patch_fetch
+    ):
+        bury(5)
+        app.store.check_table()
+        killed = []
+
+        def kill(sql):
+            if SELECT in sql and not killed:
+                killed.append(helpers.kill_connections(database))
+
+        patch_fetch(after=kill)
+        with statements() as log:
+            assert app.store.purge(exclusive=True) == 5
+
+        assert killed
+        assert helpers.lock_is_free(database, log)
 
     def test_stale_connection_is_replaced_before_the_lock_is_taken(
         self, database, app, bury

@@ -3,7 +3,7 @@
 import pytest
 
 from pyramid_mysql_session import session_factory_from_settings
-from pyramid_mysql_session.connection.pool import make_pooled
+from pyramid_mysql_session.connection.owned import make_pooled
 from tests.contract import StoreContract
 from tests.memory_store import Clock
 
