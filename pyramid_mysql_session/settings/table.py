@@ -553,7 +553,7 @@ def as_rst() -> str:
         default = setting.default
         if default is REQUIRED:
             shown = 'required'
-        elif default is None or default == '':
+        elif default in (None, '', ()):
             shown = 'not set'
         else:
             shown = (
