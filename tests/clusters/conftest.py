@@ -23,7 +23,7 @@ def pytest_addoption(parser):
     parser.addoption(
         '--cluster-seconds',
         type=int,
-        default=7,
+        default=4,
         help='how long the soak test of each scenario of a cluster runs',
     )
 
@@ -88,7 +88,7 @@ def soaked(request):
     """Call it with a cluster and a scenario for what became of it."""
 
     def run(cluster, scenario, several=False):
-        seconds = request.config.getoption('--cluster-seconds', default=7)
+        seconds = request.config.getoption('--cluster-seconds', default=4)
         tally = soak.run(cluster, scenario, several, seconds)
         print(f'\n{tally}')
         return tally

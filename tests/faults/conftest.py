@@ -23,12 +23,16 @@ def pytest_addoption(parser):
     )
 
 
-@pytest.fixture(params=['TCP', 'TLS', 'TLS and a default time-out'])
+@pytest.fixture(params=['TCP', 'TLS'])
 def proxy(server, request):
-    """A proxy in front of the server, see :class:`Proxy`."""
-    with Proxy(server.address, tls=request.param != 'TCP') as proxy:
+    """
+    A proxy in front of the server, see :class:`Proxy`.
+
+    Before MySQL all sockets of this program have a default time-out.
+    """
+    with Proxy(server.address, tls=request.param == 'TLS') as proxy:
         before = socket.getdefaulttimeout()
-        if 'time-out' in request.param:
+        if server.kind == 'mysql':
             socket.setdefaulttimeout(30)
         yield proxy
         socket.setdefaulttimeout(before)

@@ -182,7 +182,7 @@ class TestFamilies:
 
     def test_log_out_that_races_with_renewals_leaves_nothing(self, app, rows):
         app.run(log_out)
-        for _ in range(40):
+        for _ in range(12):
             app.cookiejar.clear()
             app.run(log_in)
             barrier = threading.Barrier(3)

@@ -291,8 +291,13 @@ class TestStatements:
         assert app.run(count).json == 2
         assert app.run(count_locked).json == 3
 
-    @pytest.mark.parametrize('code', [1015, 1036, 1290, 1792, 1836])
-    @pytest.mark.parametrize('view', [count, count_locked])
+    @pytest.mark.parametrize(
+        ('code', 'view'),
+        [
+            *((code, count) for code in (1015, 1036, 1290, 1792, 1836)),
+            (1290, count_locked),
+        ],
+    )
     def test_read_only_server_is_left_again_and_again_for_a_while(
         self, database, make_app, statements, code, view
     ):
