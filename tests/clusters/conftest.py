@@ -23,7 +23,7 @@ def pytest_addoption(parser):
     parser.addoption(
         '--cluster-seconds',
         type=int,
-        default=4,
+        default=5,
         help='how long the soak test of each scenario of a cluster runs',
     )
 
@@ -88,7 +88,7 @@ def soaked(request):
     """Call it with a cluster and a scenario for what became of it."""
 
     def run(cluster, scenario, several=False):
-        seconds = request.config.getoption('--cluster-seconds', default=4)
+        seconds = request.config.getoption('--cluster-seconds', default=5)
         tally = soak.run(cluster, scenario, several, seconds)
         print(f'\n{tally}')
         return tally

@@ -15,7 +15,7 @@ def name(scenario):
 def test_one_writing_node_loses_nothing(group, soaked, scenario):
     tally = soaked(group, scenario)
 
-    assert tally.counts['requests'] > 100
+    assert tally.counts['requests'] > 10
     assert tally.faults == [], str(tally)
 
 
@@ -24,7 +24,7 @@ def test_one_writing_node_loses_nothing(group, soaked, scenario):
 def test_several_writing_nodes_lose_nothing(group, soaked, scenario):
     tally = soaked(group, scenario, several=True)
 
-    assert tally.counts['requests'] > 100
+    assert tally.counts['requests'] > 10
     assert tally.faults == [], str(tally)
 
 
