@@ -194,8 +194,8 @@ class Proxy:
     def _serve(self, client):
         try:
             with contextlib.ExitStack() as stack:
-                pair = client, stack.enter_context(self._connect())
                 stack.enter_context(client)
+                pair = client, stack.enter_context(self._connect())
                 if self._contexts is not None:
                     pair = self._encrypt(*pair)
                 for each in pair:
