@@ -159,6 +159,8 @@ class TestLocking:
             other.store_result()
 
             assert twos.purge() == 4
+            # the server is not always done with it when it is closed
+            other.rollback()
         assert rows() == 1
         assert twos.purge() == 1
 
