@@ -109,7 +109,7 @@ class Connection:
             return
         driver, known = self._driver, self._known
         if not known.fits:
-            _see_that_it_ends_transactions(driver)
+            _see_that_it_fits(driver)
             known.fits = True
         self._autocommits = bool(driver.get_autocommit())
         self._in_transaction = not self._autocommits
@@ -227,7 +227,7 @@ class Connection:
 
         :param columns: what to select.
         :param rest: of the statement.
-        :param locking: whether to lock the rows.
+        :param locking: whether to lock the rows; then it is asked, too.
         :param ask: whether to ask now, however lately it was asked.
         :param none_counts: whether it counts, too, that there are no rows:
             then the server has to be asked by a statement of its own.
@@ -235,7 +235,7 @@ class Connection:
         known, now = self._known, time.monotonic()
         if locking:
             rest += ' FOR UPDATE'
-        if not ask and now - known.asked < ASK_EVERY:
+        if not (ask or locking) and now - known.asked < ASK_EVERY:
             return self.fetch(f'SELECT {columns}{rest}', locking)
         rows = self.fetch(f'SELECT {columns}, {_READ_ONLY}{rest}', locking)
         answer = rows
@@ -250,8 +250,7 @@ class Connection:
         return tuple(row[:-2] for row in rows)
 
     def _query(self, statement: bytes) -> None:
-        self._driver.query(statement)
-        self._driver.store_result()
+        _send(self._driver, statement)
 
     def _literal(self, payload: Payload) -> bytes:
         # hexadecimal is right in every sql_mode and character set
@@ -300,8 +299,7 @@ def connect(
         if variables:
             setup.append(f'SET SESSION {", ".join(variables)}')
         for statement in setup:
-            driver.query(statement.encode('ascii'))
-            driver.store_result()
+            _send(driver, statement.encode('ascii'))
     except BaseException:
         driver.close()
         raise
@@ -317,18 +315,14 @@ def _require_encryption(driver: Any) -> None:
         raise MySQLdb.OperationalError(2026, 'the server has no TLS')
 
 
-def _see_that_it_ends_transactions(driver: Any) -> None:
+def _see_that_it_fits(driver: Any) -> None:
     """
-    See that a connection of a passed-in pool commits as it is told to.
-
-    MySQL does not tell its clients when ``autocommit = 0`` is the server's
-    default, but only when a connection changes it: they take it to be on,
-    and never commit.
+    See that a connection of a passed-in pool does what it is told to.
 
     :raises pyramid_mysql_session.SettingsError: it is of no use.
     """
     driver.query('SELECT @@autocommit, @@completion_type')
-    ((on, completion_type),) = driver.store_result().fetch_row(0)
+    ((autocommit, completion_type),) = driver.store_result().fetch_row(0)
     if isinstance(completion_type, bytes):
         completion_type = completion_type.decode('ascii')
     if completion_type != 'NO_CHAIN':
@@ -339,27 +333,37 @@ def _see_that_it_ends_transactions(driver: Any) -> None:
                 'COMMIT would not be committed'
             ]
         )
-    name = driver.character_set_name()
+    if not _brings_all_back(driver):
+        raise SettingsError(
+            [
+                'mysql_session.pool: its connections have charset = '
+                f'{driver.character_set_name()}, which does not bring back '
+                'all that is stored; expected utf8mb4'
+            ]
+        )
+    if driver.get_autocommit() and not int(autocommit):
+        # MySQL does not tell its clients when that is the server's default,
+        # but only when a connection changes it: they take it to be on, and
+        # never commit
+        driver.rollback()
+        for statement in (b'SET autocommit = 1', b'SET autocommit = 0'):
+            _send(driver, statement)
+
+
+def _brings_all_back(driver: Any) -> bool:
+    """Tell whether the payload arrives as it was sent."""
     try:
         codecs.lookup(driver.encoding)
     except LookupError:
-        known = False
-    else:
-        # in which Python does not find a backslash again
-        known = name != 'sjis'
-    if not known:
-        raise SettingsError(
-            [
-                f'mysql_session.pool: its connections have charset = {name}, '
-                'which does not bring back all that is stored; expected '
-                'utf8mb4'
-            ]
-        )
-    if driver.get_autocommit() and not int(on):
-        driver.rollback()
-        for statement in ('SET autocommit = 1', 'SET autocommit = 0'):
-            driver.query(statement)
-            driver.store_result()
+        return False
+    # in which Python does not find a backslash again
+    return bool(driver.character_set_name() != 'sjis')
+
+
+def _send(driver: Any, statement: bytes) -> None:
+    """Have a statement executed that returns no rows."""
+    driver.query(statement)
+    driver.store_result()
 
 
 def error_code(exc: BaseException) -> int | None:

@@ -164,12 +164,8 @@ _UNKNOWN = Meaning(
 _MEANINGS: dict[int, Meaning] = {}
 
 
-def _mean(numbers: Iterable[int], *args: Any, **kwargs: Any) -> None:
-    meaning = (
-        args[0] if isinstance(args[0], Meaning) else Meaning(*args, **kwargs)
-    )
-    for number in numbers:
-        _MEANINGS[number] = meaning
+def _mean(numbers: Iterable[int], meaning: Meaning) -> None:
+    _MEANINGS.update(dict.fromkeys(numbers, meaning))
 
 
 # 0 is what mysqlclient says of a connection that was closed; the server hangs
@@ -184,79 +180,102 @@ _mean(
         *(1045, 1129, 1130, 1251, 1698, 1820, 1862, 2054, 2059, 2061),
         *(3118, 3955, 4151),
     ),
-    'MySQL refused the user',
-    'Check mysql_session.user, mysql_session.password and from which host '
-    'the user may connect.',
-    breaks=True,
+    Meaning(
+        'MySQL refused the user',
+        'Check mysql_session.user, mysql_session.password and from which host '
+        'the user may connect.',
+        breaks=True,
+    ),
 )
 _mean(
     (3159,),
-    'The server takes encrypted connections only',
-    'Set mysql_session.ssl_mode = REQUIRED, or what trusts fewer.',
-    breaks=True,
+    Meaning(
+        'The server takes encrypted connections only',
+        'Set mysql_session.ssl_mode = REQUIRED, or what trusts fewer.',
+        breaks=True,
+    ),
 )
 _mean(
     (2019, 1115),
-    'The character set is unknown',
-    'Check mysql_session.charset.',
-    breaks=True,
+    Meaning(
+        'The character set is unknown',
+        'Check mysql_session.charset.',
+        breaks=True,
+    ),
 )
 _mean(
     (1193, 1210, 1231, 1232, 1238),
-    'The server refused a variable of the connection',
-    'Check mysql_session.session_variables and mysql_session.charset.',
-    breaks=True,
+    Meaning(
+        'The server refused a variable of the connection',
+        'Check mysql_session.session_variables and mysql_session.charset.',
+        breaks=True,
+    ),
 )
 _mean(
     (1049, 1046),
-    'The database does not exist',
-    'Create it or check mysql_session.database.',
+    Meaning(
+        'The database does not exist',
+        'Create it or check mysql_session.database.',
+    ),
 )
 _mean(
     (1044,),
-    'The user may not use the database, or the database does not exist',
-    'Check mysql_session.database; GRANT SELECT, INSERT, UPDATE, DELETE on '
-    'the session table to mysql_session.user.',
+    Meaning(
+        'The user may not use the database, or the database does not exist',
+        'Check mysql_session.database; GRANT SELECT, INSERT, UPDATE, DELETE'
+        ' on the session table to mysql_session.user.',
+    ),
 )
 _mean(
     (1040, 1203, 1226),
-    'MySQL accepts no more connections',
-    "Lower mysql_session.connection_limit or raise the server's "
-    'max_connections.',
-    again=Again.ELSEWHERE,
+    Meaning(
+        'MySQL accepts no more connections',
+        "Lower mysql_session.connection_limit or raise the server's "
+        'max_connections.',
+        again=Again.ELSEWHERE,
+    ),
 )
 _mean(
     (1142, 1143, 1227, 1370, 1410),
-    'A privilege is missing',
-    'GRANT SELECT, INSERT, UPDATE, DELETE on the session table, and CREATE '
-    'unless mysql_session.create_table is false, to mysql_session.user.',
+    Meaning(
+        'A privilege is missing',
+        'GRANT SELECT, INSERT, UPDATE, DELETE on the session table, and '
+        'CREATE unless mysql_session.create_table is false, to '
+        'mysql_session.user.',
+    ),
 )
 _mean(
     (1015, 1036, 1290, 1792, 1836),
-    'The server is read-only',
-    'Check that mysql_session.host names the primary server.',
-    again=Again.ELSEWHERE,
-    breaks=True,
-    spreads=True,
+    Meaning(
+        'The server is read-only',
+        'Check that mysql_session.host names the primary server.',
+        again=Again.ELSEWHERE,
+        breaks=True,
+        spreads=True,
+    ),
 )
 _mean((1047, 3032, 6400), _NOT_PRIMARY)
 # whose transaction the rest of the group may have applied
 _mean((3100,), _NOT_PRIMARY._replace(doubtful=True))
 _mean(
     (9001,),
-    'The proxy found no server for the connection',
-    'Check that the servers run, and which of them the proxy takes for '
-    'healthy.',
-    again=Again.ELSEWHERE,
-    breaks=True,
+    Meaning(
+        'The proxy found no server for the connection',
+        'Check that the servers run, and which of them the proxy takes for '
+        'healthy.',
+        again=Again.ELSEWHERE,
+        breaks=True,
+    ),
 )
 _mean(
     (1213,),
-    'MySQL resolved a deadlock at the cost of this statement',
-    'It was tried several times; look for long transactions that lock rows '
-    'of the session table.',
-    LockTimeout,
-    again=Again.AFTER_CONFLICT,
+    Meaning(
+        'MySQL resolved a deadlock at the cost of this statement',
+        'It was tried several times; look for long transactions that lock '
+        'rows of the session table.',
+        LockTimeout,
+        again=Again.AFTER_CONFLICT,
+    ),
 )
 # 1020: innodb_snapshot_isolation; 1412: an ALTER TABLE came between
 _mean((1020, 1412, 3101), _CONFLICT)
@@ -264,83 +283,111 @@ _mean((1205,), _LOCKED)
 _mean((3572,), _LOCKED._replace(again=Again.NO))
 _mean(
     (1317, 1969, 3024),
-    'The server ended the statement before it was done',
-    'Look for KILL QUERY, and at max_execution_time or max_statement_time.',
-    doubtful=True,
+    Meaning(
+        'The server ended the statement before it was done',
+        'Look for KILL QUERY, and at max_execution_time or '
+        'max_statement_time.',
+        doubtful=True,
+    ),
 )
 _mean(
     (1429, 12701, 1477),
-    'A data node behind the server cannot be reached',
-    'Look at the nodes that the server of the table shards to.',
-    doubtful=True,
+    Meaning(
+        'A data node behind the server cannot be reached',
+        'Look at the nodes that the server of the table shards to.',
+        doubtful=True,
+    ),
 )
 _mean(
     (3, 28, 1021, 1026, 1030, 1037, 1038, 1041, 1114, 1206, 1637),
-    'MySQL ran out of space or memory',
-    'Free disk space on the server; mysql_session.purge_interval says how '
-    'often expired sessions are deleted.',
+    Meaning(
+        'MySQL ran out of space or memory',
+        'Free disk space on the server; mysql_session.purge_interval says how '
+        'often expired sessions are deleted.',
+    ),
 )
 _mean((1105, 1180), _FAILED)
 _mean(
     (1665,),
-    'The server logs statements, not rows, and refuses to write what '
-    'READ COMMITTED reads',
-    'SET GLOBAL binlog_format = ROW, or MIXED.',
+    Meaning(
+        'The server logs statements, not rows, and refuses to write what '
+        'READ COMMITTED reads',
+        'SET GLOBAL binlog_format = ROW, or MIXED.',
+    ),
 )
 _mean(
     (1644,),
-    'A trigger of the session table refused the row',
-    'SHOW TRIGGERS names it.',
-    of_rows=True,
+    Meaning(
+        'A trigger of the session table refused the row',
+        'SHOW TRIGGERS names it.',
+        of_rows=True,
+    ),
 )
 _mean(
     (
         *(1099, 1100, 1118, 1175, 1242, 1305, 1356, 1442, 1449, 1526, 1690),
         *(1748, 3098),
     ),
-    'The server refused the statement',
-    'The error from which this one was raised says why: look for triggers and '
-    'partitions of the session table, and for variables of the connection.',
-    of_rows=True,
+    Meaning(
+        'The server refused the statement',
+        'The error from which this one was raised says why: look for '
+        'triggers and partitions of the session table, and for variables of'
+        ' the connection.',
+        of_rows=True,
+    ),
 )
 _mean(
     (1451, 1452, 1216, 1217),
-    'A foreign key between the session table and another refused the change',
-    'Let it say ON DELETE CASCADE ON UPDATE CASCADE, or drop it.',
-    of_rows=True,
+    Meaning(
+        'A foreign key between the session table and another refused the '
+        'change',
+        'Let it say ON DELETE CASCADE ON UPDATE CASCADE, or drop it.',
+        of_rows=True,
+    ),
 )
 _mean(
     (1146,),
-    'it is missing',
-    'Create it, or set mysql_session.create_table = true.',
-    SchemaError,
+    Meaning(
+        'it is missing',
+        'Create it, or set mysql_session.create_table = true.',
+        SchemaError,
+    ),
 )
 _mean(
     (1709, 1071),
-    'its row format has no room for the index on the user id (MySQL error {})',
-    'Create it with ROW_FORMAT=DYNAMIC.',
-    SchemaError,
+    Meaning(
+        'its row format has no room for the index on the user id (MySQL '
+        'error {})',
+        'Create it with ROW_FORMAT=DYNAMIC.',
+        SchemaError,
+    ),
 )
 _mean(
     (
         *(1048, 1264, 1265, 1292, 1364, 1366, 1406, 1906, 3105, 3140, 3144),
         *(3151, 3819, 4025, DUPLICATE_KEY),
     ),
-    'it refuses the row (MySQL error {})',
-    'Call check_table() of the store: it names what differs.',
-    SchemaError,
-    of_rows=True,
+    Meaning(
+        'it refuses the row (MySQL error {})',
+        'Call check_table() of the store: it names what differs.',
+        SchemaError,
+        of_rows=True,
+    ),
 )
 _mean(
     (1054, 1072, 1136, 1176, 1288, 1347, 1348, 1471),
-    'it has changed since it was checked (MySQL error {})',
-    'Call check_table() of the store: it names what differs.',
-    SchemaError,
+    Meaning(
+        'it has changed since it was checked (MySQL error {})',
+        'Call check_table() of the store: it names what differs.',
+        SchemaError,
+    ),
 )
 _mean(
     (126, 127, 134, 144, 145, 1034, 1035, 1194, 1195, 1877, 1932),
-    'The session table is damaged',
-    "Look at the server's log, and CHECK TABLE.",
+    Meaning(
+        'The session table is damaged',
+        "Look at the server's log, and CHECK TABLE.",
+    ),
 )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from contextlib import suppress
@@ -22,8 +21,6 @@ from .errors import Phase, Verdict
 from .forks import Belongings
 from .gate import Gate, Ticket
 from .owned import Deferred, OwnPool
-
-log = logging.getLogger(__name__)
 
 # seconds in which all connections are not distrusted again
 _PATIENCE = 0.5

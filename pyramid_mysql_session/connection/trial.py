@@ -166,8 +166,8 @@ class Trial:
         """
         Return the error to raise for that of the last attempt.
 
-        It never hides that an earlier attempt may have worked. A statement
-        that is too large did not: the server hung up on it.
+        It never hides that an earlier attempt may have worked. Whoever says
+        that a payload is too large has seen that none did.
         """
         if self._doubt is not None and not isinstance(error, PayloadTooLarge):
             for known in (error, self._doubt.error()):

@@ -99,8 +99,6 @@ class SaveLoop:
     def _settle_block(self, change: Change) -> None:
         """Find out whether a block was stored that has failed."""
         record = self._load()
-        if record is None and self._looks_again():
-            record = self._load()
         if record is None or not record.alive:
             self.lose()
             return
@@ -153,8 +151,6 @@ class SaveLoop:
                     # several at once are after this record
                     time.sleep(random.uniform(0, 0.001 * 2**attempt))
                     stored = self._load()
-                    if stored is None and self._looks_again():
-                        stored = self._load()
                 self.take(stored)
                 following = self.at.stored and self.next_change(final)
                 if not following:
@@ -258,13 +254,10 @@ class SaveLoop:
         at = self.at
         if not at.due.touch:
             return
-        touched: bool | None = False
-        while touched is False:
-            touched = self._kit.store.touch(
-                at.session_id, at.due.idle, at.revision
-            )
-            if touched is False and not self._looks_again():
-                break
+        arguments = (at.session_id, at.due.idle, at.revision)
+        touched = self._kit.store.touch(*arguments)
+        if touched is False and self._looks_again():
+            touched = self._kit.store.touch(*arguments)
         if touched is False:
             self.lose()
             return
@@ -277,25 +270,32 @@ class SaveLoop:
     def lock_row(self) -> Iterator[Any]:
         """Lock the row as soon as the server does not lag."""
         while True:
-            gone = False
             with self._kit.store.locked(self.at.session_id) as row:
                 record = row.record
-                gone = record is None and not self._looked_twice
-                if not gone and not (
-                    record is not None and record.precedes(self.at.revision)
-                ):
+                if record is None:
+                    settled = self._looked_twice
+                else:
+                    settled = not record.precedes(self.at.revision)
+                if settled:
                     yield row
                     return
-            if not gone or not self._looks_again():
+            # without the lock
+            if record is None:
+                self._looks_again()
+            else:
                 self._pause()
 
     def _load(self) -> Any:
         """Load the record, as soon as the server does not lag."""
         while True:
             record = self._kit.store.load(self.at.session_id)
-            if record is None or not record.precedes(self.at.revision):
+            if record is None:
+                if not self._looks_again():
+                    return None
+            elif record.precedes(self.at.revision):
+                self._pause()
+            else:
                 return record
-            self._pause()
 
     def _looks_again(self) -> bool:
         """

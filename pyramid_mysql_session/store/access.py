@@ -107,10 +107,6 @@ class TableAccess:
         """Execute a statement; return the number of rows."""
         return self.run(lambda connection: connection.execute(sql))
 
-    def fetch(self, sql: str) -> tuple[tuple[Any, ...], ...]:
-        """Execute a statement and return its rows."""
-        return self.run(lambda connection: connection.fetch(sql))
-
     def fetch_current(
         self, columns: str, rest: str
     ) -> tuple[tuple[Any, ...], ...]:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..connection.opening import open_pool
-from .schema import DEFAULT_COLUMNS, Table
+from .layout import DEFAULT_COLUMNS
+from .schema import Table
 from .store import MySQLSessionStore
 
 

@@ -13,7 +13,7 @@ from ..connection.driver import Connection, DriverError, error_code
 from ..errors import TransactionTooLarge
 from .access import TableAccess
 from .deleting import delete_rows
-from .schema import text_literal
+from .quoting import text_literal
 from .statements import KEYS_AT_ONCE, Statements, listed
 
 log = logging.getLogger(__name__)

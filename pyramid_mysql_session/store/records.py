@@ -328,7 +328,6 @@ class Records:
             self._write.columns,
             self._write.of_session(session_id),
             locking=locking,
-            ask=locking,
         )
         return self.of_row(rows[0]) if rows else None
 

@@ -16,7 +16,7 @@ from .indexes import (
     primary_columns,
 )
 from .layout import DEFAULT_COLUMNS, Layout
-from .quoting import quoted, text, text_literal
+from .quoting import quoted
 from .surroundings import (
     check_binary_log,
     check_engine,
@@ -24,8 +24,6 @@ from .surroundings import (
     check_kind,
     check_references,
 )
-
-__all__ = ['DEFAULT_COLUMNS', 'Table', 'quoted', 'text', 'text_literal']
 
 
 class Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import PayloadNotSerializable, PayloadTooLarge, UserIDError
-from .schema import text_literal
+from .quoting import text_literal
 
 _LIMIT = 255
 

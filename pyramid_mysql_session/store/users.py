@@ -9,9 +9,9 @@ from ..errors import LockTimeout
 from .access import TableAccess
 from .deleting import delete_rows
 from .keys import FAMILY_BYTES
+from .quoting import text
 from .records import RENEWALS, Records
 from .results import Record, UserID
-from .schema import text
 from .statements import KEYS_AT_ONCE, Statements
 from .userids import userid_literal
 
@@ -144,7 +144,9 @@ class Users:
         )
         if kept:
             # says why
-            self._access.execute(self._write.delete_keys(kept[:1], condition))
+            rows += self._access.execute(
+                self._write.delete_keys(kept[:1], condition)
+            )
         return rows
 
     def _list(self, condition: str, rest: str = '') -> list[StoredSession]:
