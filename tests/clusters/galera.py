@@ -25,8 +25,6 @@ IMPATIENCE = {
     'evs.install_timeout': 'PT4S',
 }
 SYNCED = '4'
-# it hands its data to another node, and is as current as before
-DONOR = '2'
 
 
 class Galera(Cluster):
@@ -74,7 +72,7 @@ class Galera(Cluster):
             'wsrep_sst_receive_address': f'127.0.0.1:{fresh_port()}',
         }
 
-    def form(self):
+    def begin(self):
         first, *others = self.nodes
         first.start(wsrep_new_cluster='')
         self.wait_for(first)
@@ -82,14 +80,6 @@ class Galera(Cluster):
         for node in others:
             node.start()
             self.wait_for(node)
-
-    def takes_writes(self, node):
-        status = self.status(node, patience=1)
-        return (
-            status['wsrep_ready'] == 'ON'
-            and status['wsrep_local_state'] in (SYNCED, DONOR)
-            and node.value('read_only', patience=1) == 0
-        )
 
     def is_member(self, node):
         status = self.status(node)
@@ -149,9 +139,9 @@ class Galera(Cluster):
             'SET GLOBAL wsrep_provider_options = %s', (_joined(options),)
         )
 
-    def status(self, node, **options):
+    def status(self, node):
         """Return what a node says about the cluster."""
-        return dict(node.query("SHOW GLOBAL STATUS LIKE 'wsrep%%'", **options))
+        return dict(node.query("SHOW GLOBAL STATUS LIKE 'wsrep%%'"))
 
 
 def _joined(options):

@@ -63,7 +63,7 @@ class GroupReplication(Cluster):
             **{f'loose_group_replication_{k}': v for k, v in group.items()},
         }
 
-    def form(self):
+    def begin(self):
         start_together(self.nodes)
         for node in self.nodes:
             self._prepare(node)
@@ -76,13 +76,6 @@ class GroupReplication(Cluster):
         for node in others:
             node.query('START GROUP_REPLICATION')
             self.wait_for(node)
-
-    def takes_writes(self, node):
-        closed = '@@GLOBAL.super_read_only + @@GLOBAL.offline_mode'
-        return self._state(node, patience=1) == (
-            'ONLINE',
-            'PRIMARY',
-        ) and node.query(f'SELECT {closed}', patience=1) == [(0,)]
 
     def is_member(self, node):
         state, _ = self._state(node)
@@ -156,11 +149,10 @@ class GroupReplication(Cluster):
             ):
                 cursor.execute(statement)
 
-    def _state(self, node, **options):
+    def _state(self, node):
         rows = node.query(
             'SELECT MEMBER_STATE, MEMBER_ROLE '
             'FROM performance_schema.replication_group_members '
-            'WHERE MEMBER_ID = @@server_uuid',
-            **options,
+            'WHERE MEMBER_ID = @@server_uuid'
         )
         return rows[0] if rows else ('', '')

@@ -12,7 +12,13 @@ import tempfile
 import threading
 from pathlib import Path
 
-from tests.clusters.nodes import VISITOR, FreshAccess, fresh_port, mortal
+from tests.clusters.nodes import (
+    VISITOR,
+    FreshAccess,
+    Running,
+    fresh_port,
+    mortal,
+)
 from tests.helpers import wait_until
 
 PROGRAM = shutil.which('haproxy') or shutil.which('/usr/sbin/haproxy')
@@ -81,7 +87,7 @@ class Check:
         self._server.server_close()
 
 
-class HAProxy(FreshAccess):
+class HAProxy(Running, FreshAccess):
     """
     The address to which the applications of a cluster connect.
 
@@ -138,16 +144,8 @@ class HAProxy(FreshAccess):
                 start_new_session=True,
             )
 
-    def __enter__(self):
-        try:
-            wait_until(self._is_ready)
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, *exc_info):
-        self.close()
+    def begin(self):
+        wait_until(self._is_ready)
 
     def close(self):
         """End the proxy; may run twice."""

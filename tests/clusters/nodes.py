@@ -55,6 +55,25 @@ def _ids(user):
     return entry.pw_uid, entry.pw_gid
 
 
+class Running:
+    """What runs for as long as a with block does."""
+
+    def __enter__(self):
+        try:
+            self.begin()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *exc_info):
+        self.close()
+
+    def begin(self):
+        """Start it; :meth:`close` ends it, also when it is half way."""
+        raise NotImplementedError
+
+
 class FreshAccess(Access):
     """
     Runs each statement on a connection of its own.
@@ -173,6 +192,11 @@ class Node(FreshAccess, OwnServer):
             "CREATE USER visitor@'%%' IDENTIFIED BY %s", (VISITOR['password'],)
         )
         self.query(f"GRANT {PRIVILEGES} ON *.* TO visitor@'%'")
+
+    @property
+    def tcp(self):
+        """The driver's arguments that lead to it from another host."""
+        return {'host': self.host, 'port': self.port}
 
     def close(self):
         self._end_all()

@@ -34,7 +34,7 @@ class Replicated(Cluster):
             ]
         )
 
-    def form(self):
+    def begin(self):
         start_together(self.nodes)
         for node in self.nodes:
             with self._unlogged(node) as cursor:
@@ -44,9 +44,6 @@ class Replicated(Cluster):
         self._dialect.follow(second, first)
         second.set(read_only=1)
         first.admit_visitors()
-
-    def takes_writes(self, node):
-        return node.value('read_only', patience=1) == 0
 
     def is_member(self, node):
         return True

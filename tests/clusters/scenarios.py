@@ -112,6 +112,11 @@ def stutter(stage):
             stage.wait(0.3)
 
 
+def name(scenario):
+    """Return what a scenario is called."""
+    return scenario.__name__
+
+
 #: The fail-overs that begin when the other nodes notice something.
 UNNOTICED = (kill, pause)
 #: What may happen where one node takes all writes, by kind of cluster.

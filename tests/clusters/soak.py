@@ -18,7 +18,14 @@ from pyramid_mysql_session.settings.table import SETTINGS
 from tests.clusters.galera import Galera
 from tests.clusters.group_replication import GroupReplication
 from tests.clusters.haproxy import HAProxy
-from tests.clusters.scenarios import ONE, SEVERAL, UNNOTICED, Stage, switch
+from tests.clusters.scenarios import (
+    ONE,
+    SEVERAL,
+    UNNOTICED,
+    Stage,
+    name,
+    switch,
+)
 from tests.conftest import Database
 from tests.faults import soak_model
 from tests.faults.soak_crew import Crew
@@ -69,8 +76,8 @@ class Tally:
         )
         self.counts.update(_named(*fault) for fault in faults)
         for counted in figures:
-            for name, times in counted.items():
-                kind, _, error = name.partition('error: ')
+            for what, times in counted.items():
+                kind, _, error = what.partition('error: ')
                 if not kind:
                     self.errors[error] += times
         ends = sorted(o.ended for o in operations if o.outcome == 'done')
@@ -130,7 +137,7 @@ class ClusterSoak:
 
     def run(self, scenario, seconds, rounds=1):
         """Run rounds of so many seconds each; return a :class:`Tally`."""
-        tally = Tally(scenario.__name__)
+        tally = Tally(name(scenario))
         database = self._proxy.create_database()
         app = application(database, secret=SECRET)
         app.store.create_table()
@@ -236,7 +243,7 @@ def main(arguments=None):
         scenarios = [
             scenario
             for scenario in (SEVERAL if options.several else ONE)[kind]
-            if scenario.__name__ in (options.scenario or [scenario.__name__])
+            if name(scenario) in (options.scenario or [name(scenario)])
         ]
         print(f'\n{kind}\n{Tally.head()}', flush=True)
         with CLUSTERS[kind]() as cluster:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import secrets
 
-from tests.clusters.nodes import VISITOR, Node, start_together
+from tests.clusters.nodes import VISITOR, Node, Running, start_together
 from tests.conftest import Database
 from tests.helpers import SECRET, application
 
 
-class Spider:
+class Spider(Running):
     """
     A server in front of some others, which have the rows.
 
@@ -27,18 +27,10 @@ class Spider:
         )
         self.nodes = [Node('mariadb', f'n{i}', {}) for i in range(size)]
 
-    def __enter__(self):
-        try:
-            start_together([*self.nodes, self.front])
-            for node in (*self.nodes, self.front):
-                node.admit_visitors()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, *exc_info):
-        self.close()
+    def begin(self):
+        start_together([*self.nodes, self.front])
+        for node in (*self.nodes, self.front):
+            node.admit_visitors()
 
     def close(self):
         for node in (self.front, *self.nodes):

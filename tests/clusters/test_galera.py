@@ -2,11 +2,7 @@
 
 import pytest
 
-from tests.clusters.scenarios import ONE, SEVERAL
-
-
-def name(scenario):
-    return scenario.__name__
+from tests.clusters.scenarios import ONE, SEVERAL, name
 
 
 @pytest.mark.soak

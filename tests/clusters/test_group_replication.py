@@ -2,12 +2,8 @@
 
 import pytest
 
-from tests.clusters.scenarios import ONE, SEVERAL
+from tests.clusters.scenarios import ONE, SEVERAL, name
 from tests.clusters.switch_over_contract import SwitchOverContract
-
-
-def name(scenario):
-    return scenario.__name__
 
 
 @pytest.mark.soak

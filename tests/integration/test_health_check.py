@@ -3,15 +3,12 @@
 import contextlib
 import http.client
 import socket
-import sys
 import threading
 
+import health_check
 import pytest
 
 from tests.helpers import user, variables, wait_until
-
-sys.path.append(__file__.rsplit('/tests/', 1)[0] + '/docs')
-import health_check
 
 
 @pytest.fixture
