@@ -185,6 +185,29 @@ class TestLeftovers:
         app.run(append('mine'))
         app.close()
 
+    def test_pooled_connection_that_was_let_go_in_a_transaction_is_closed(
+        self, database, make_pool
+    ):
+        pool = make_pool(
+            {'autocommit': True}, {'maxcached': 2, 'reset': False, 'ping': 0}
+        )
+        app = application(database, pool=pool)
+        app.run(append('first'))
+        lease = app.store._pool._lender.lend()
+        connection = lease.open()
+        connection.start()
+        connection.begin()
+        connection.execute('DELETE FROM sessions')
+        # as after a signal; DBUtils takes it back
+        del lease, connection
+
+        app.run(append('mine'))
+
+        assert database.query('SELECT data FROM sessions') == [
+            ('{"items":["first","mine"]}',)
+        ]
+        app.close()
+
     def test_block_that_lost_its_connection_says_whether_it_is_stored(
         self, own_database
     ):

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from pyramid_mysql_session import StoreUnavailable
 from pyramid_mysql_session.connection import lending, trial
 from pyramid_mysql_session.store.keys import make_session_id
 from tests import helpers
@@ -128,3 +129,47 @@ class TestReplacement:
         assert (connection_id(app) != before) is replaced
         assert app.run(lambda request: request.session['a']).json == 1
         app.close()
+
+
+class TestWrongServer:
+    """What one connection says of its server holds for all of them."""
+
+    @pytest.mark.parametrize('pooled', ['own', 'passed in'])
+    def test_none_that_was_open_when_it_took_no_writes_is_used_again(
+        self, database, make_pool, pooled
+    ):
+        with helpers.user(database, 'ALL') as who:
+            pool = None
+            if pooled == 'passed in':
+                pool = make_pool(
+                    who,
+                    {'maxconnections': NUMBER, 'maxcached': NUMBER, 'ping': 0},
+                )
+            app = helpers.application(
+                database,
+                pool=pool,
+                connection_limit=NUMBER,
+                connection_wait=1,
+                **who,
+            )
+            store = app.store
+            session_id = make_session_id()
+            revision = store.create(session_id, '{}', 1000)
+            use_together(store)
+            before = set(helpers.connections(database))
+            assert len(before) >= NUMBER
+
+            def read_while_a_save_fails(connection):
+                with (
+                    helpers.variables(database.server, read_only=1),
+                    pytest.raises(StoreUnavailable, match='read-only'),
+                ):
+                    store.save(session_id, '{"a":1}', revision, 1000)
+                # it still reads
+                connection.fetch('SELECT 1')
+
+            store._pool.run(read_while_a_save_fails)
+
+            used = {connection_id(app) for _ in range(2 * NUMBER)}
+            assert not used & before
+            app.close()
