@@ -89,15 +89,13 @@ class GroupReplication(Cluster):
         )[0]
 
     def rejoin(self, node):
-        if not node.running:
-            node.start()
+        # one that was expelled while it was busy can take minutes to leave
+        node.kill()
+        node.start()
         # it would be taken for who it was before
         wait_until(lambda: not self._is_missed(node))
-        node.query('STOP GROUP_REPLICATION')
         node.query('START GROUP_REPLICATION')
         self.wait_for(node)
-        # it closed its doors when it was expelled
-        node.query('SET GLOBAL offline_mode = OFF')
 
     def _is_missed(self, node):
         """Whether others still wait for a node to come back."""

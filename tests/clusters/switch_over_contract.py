@@ -57,7 +57,13 @@ class Process:
 
     def __init__(self, database, pool=None):
         self.app = application(
-            database, pool=pool, secret=SECRET, connection_limit=THREADS
+            database,
+            pool=pool,
+            secret=SECRET,
+            connection_limit=THREADS,
+            # as long as by default: the busier the machine, the longer the
+            # servers take
+            connection_wait=10,
         )
         self.outcomes = []
         self._browsers = [self.app.browser() for _ in range(THREADS)]
