@@ -1,14 +1,16 @@
 """
-Write docs/settings.rst from the table of the settings.
+Write docs/settings.rst and docs/foreign.txt from the tables of the settings.
 
-Run it after each change of that table: ``python docs/make_settings.py``.
+Run it after each change of them: ``python docs/make_settings.py``.
 """
 
 from pathlib import Path
 
+from pyramid_mysql_session.settings import foreign
 from pyramid_mysql_session.settings.table import as_rst
 
 PAGE = Path(__file__).with_name('settings.rst')
+FOREIGN = Path(__file__).with_name('foreign.txt')
 HEAD = """\
 .. made by docs/make_settings.py of pyramid_mysql_session/settings/table.py
 
@@ -28,5 +30,15 @@ def make_page() -> str:
     return HEAD + as_rst()
 
 
+def make_foreign() -> str:
+    """Return the text from which the manual takes each package's table."""
+    return '.. made by docs/make_settings.py\n\n' + '\n'.join(
+        f'.. {package.name}\n\n{foreign.as_rst(package)}\n'
+        f'.. end of {package.name}\n'
+        for package in foreign.PACKAGES
+    )
+
+
 if __name__ == '__main__':
     PAGE.write_text(make_page(), encoding='utf-8')
+    FOREIGN.write_text(make_foreign(), encoding='utf-8')

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from typing import Any
 
 from pyramid.path import DottedNameResolver
@@ -58,6 +59,12 @@ _CHARSETS = (
     *('gb2312', 'gbk', 'greek', 'hebrew', 'koi8r', 'koi8u', 'latin1'),
     *('latin2', 'latin5', 'tis620', 'ujis'),
 )
+_MAKES_ONE = (
+    'such as the output of python -c "import secrets; '
+    'print(secrets.token_urlsafe(48))"'
+)
+# what our manual has in the place of one
+_PLACEHOLDER = 'change-me-to-32-random-characters-or-more'
 _TABLE_NAME = re.compile(rf'(?:{_NAME}\.)?{_NAME}', re.DOTALL)
 
 
@@ -68,18 +75,21 @@ def text(value: Any) -> str:
 
 
 def secrets(value: Any) -> tuple[str, ...]:
-    words = value.split() if isinstance(value, str) else value
+    lines = value
+    if isinstance(value, str):
+        lines = [line.strip() for line in value.splitlines()]
+        lines = [line for line in lines if line]
     if (
-        not isinstance(words, (list, tuple))
-        or not words
-        or not all(isinstance(word, str) and word for word in words)
+        not isinstance(lines, (list, tuple))
+        or not lines
+        or not all(isinstance(line, str) and line for line in lines)
     ):
+        raise ValueError(f'one or more secrets, one a line, {_MAKES_ONE}')
+    if _PLACEHOLDER in lines:
         raise ValueError(
-            'one or more secrets separated by white space, such as the '
-            'output of python -c "import secrets; '
-            'print(secrets.token_urlsafe(48))"'
+            f'a secret of your own, not that of the manual, {_MAKES_ONE}'
         )
-    return tuple(words)
+    return tuple(lines)
 
 
 def boolean(value: Any) -> bool:
@@ -300,6 +310,34 @@ def pool(value: Any) -> Any:
     if not hasattr(found, 'dedicated_connection'):
         raise ValueError(
             f'{expected}, not something of type {type(found).__qualname__}'
+        )
+    return found
+
+
+def userid(value: Any) -> Any:
+    """Resolve what tells whose request one is."""
+    expected = (
+        'the dotted name of a callable that takes a request and returns a '
+        'user id or None'
+    )
+    if isinstance(value, str) and not _DOTTED.fullmatch(value):
+        raise ValueError(expected)
+    found = _resolve(value, expected)
+    if not callable(found):
+        raise ValueError(expected)
+    return found
+
+
+_encrypt = either({'starting': 'starting', 'ending': 'ending'}, boolean)
+
+
+def encrypt(value: Any) -> bool | str:
+    """Tell whether payloads are sealed, and see that they can be."""
+    found: bool | str = _encrypt(value)
+    if found and find_spec('cryptography') is None:
+        raise ValueError(
+            'false, unless cryptography is installed: pip install '
+            "'pyramid-mysql-session[encryption]'"
         )
     return found
 

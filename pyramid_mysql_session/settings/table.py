@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from ..errors import SettingsError
+from . import foreign
 from .converters import (
     boolean,
     charset,
@@ -16,6 +18,7 @@ from .converters import (
     cookie_name,
     cookie_path,
     either,
+    encrypt,
     identifier,
     one_of,
     pool,
@@ -24,11 +27,15 @@ from .converters import (
     session_variables,
     table_name,
     text,
+    userid,
     whole,
 )
 
 PREFIX = 'mysql_session.'
 REQUIRED: Any = object()
+# of the letters of a prefix that is nearly ours
+_NEARLY = 0.85
+log = logging.getLogger(__name__)
 
 
 class Setting(NamedTuple):
@@ -54,8 +61,8 @@ SETTINGS = (
         'secret',
         secrets,
         REQUIRED,
-        'Text that signs the cookie: one or more secrets separated by white '
-        'space; the first signs, all verify.',
+        'Text that signs the cookie: one or more secrets, one a line; the '
+        'first signs, all verify.',
         True,
     ),
     Setting('host', text, 'localhost', 'Host name or address of the server.'),
@@ -147,14 +154,16 @@ SETTINGS = (
     ),
     Setting(
         'connection_max_idle',
-        whole('whole seconds', 1, LONGEST_TIMEOUT, 50),
+        # the server hangs up on idle ones after so long
+        whole('whole seconds', 1, 28_800, 50),
         50,
         'Seconds after which an idle connection is replaced before it is '
         'used: firewalls and load balancers drop such ones without a word.',
     ),
     Setting(
         'connection_max_age',
-        whole('whole seconds', 1, LONGEST_TIMEOUT, 1800),
+        # a week
+        whole('whole seconds', 1, 604_800, 1800),
         1800,
         'Seconds after which any connection is replaced before it is used, '
         'so that it follows the primary server.',
@@ -197,6 +206,10 @@ SETTINGS = (
             'created': 'the column that holds the second of creation',
             'revision': 'the column that each save compares and swaps',
             'userid': 'the column that holds the user id',
+            'seen': 'the column that holds the second of the last use, with '
+            'tracked devices',
+            'ip': 'the column that holds the network address, likewise',
+            'agent': 'the column that holds the name of the browser, likewise',
         }.items()
     ),
     Setting(
@@ -204,6 +217,15 @@ SETTINGS = (
         boolean,
         True,
         'Boolean: whether a missing table is created at first use.',
+    ),
+    Setting(
+        'check_at_start',
+        boolean,
+        False,
+        'Boolean: whether the server is connected to and the table checked '
+        'when the application is made, rather than at first use: a wrong '
+        'password shows at once, but the application does not start while '
+        'the server is down.',
     ),
     Setting(
         'shard_bytes',
@@ -324,6 +346,30 @@ SETTINGS = (
         "Pyramid's ``SessionAuthenticationHelper`` uses the default.",
     ),
     Setting(
+        'userid',
+        userid,
+        None,
+        'Dotted name of a callable that takes the request and returns its '
+        'user id or ``None``, where users are not in the session; it is asked '
+        'instead of ``userid_key``.',
+    ),
+    Setting(
+        'track_devices',
+        either({'truncated': 'truncated'}, boolean),
+        False,
+        'Boolean: whether time, network address and browser of the last '
+        'request are stored with each session; ``truncated`` stores the '
+        'network part of the address only.',
+    ),
+    Setting(
+        'encrypt',
+        encrypt,
+        False,
+        'Boolean: whether payloads are sealed with a key that only the cookie '
+        'holds; ``starting`` still reads those that are not sealed, '
+        '``ending`` seals none any more, but reads them.',
+    ),
+    Setting(
         'purge_expired',
         boolean,
         True,
@@ -424,7 +470,7 @@ def _column_names(settings: Settings) -> str | None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         return (
-            f'{PREFIX}column_*: expected six different names, found '
+            f'{PREFIX}column_*: expected different names, found '
             f'{", ".join(map(repr, twice))} more than once'
         )
     return None
@@ -479,7 +525,10 @@ def parse(settings: Mapping[str, Any], pool: Any | None = None) -> Settings:
     }
     if pool is not None:
         given['pool'] = pool
-    problems = [_unknown(name) for name in _unknown_names(given)]
+    problems = [
+        *_near_misses(settings),
+        *map(_unknown, _unknown_names(given)),
+    ]
     given = {
         name: value
         for name, value in given.items()
@@ -490,7 +539,7 @@ def parse(settings: Mapping[str, Any], pool: Any | None = None) -> Settings:
     for setting in SETTINGS:
         value = given.get(setting.name, setting.default)
         if value is REQUIRED:
-            problems.append(_problem(setting, None))
+            problems.append(_missing(setting))
         else:
             try:
                 if value is not None:
@@ -501,8 +550,12 @@ def parse(settings: Mapping[str, Any], pool: Any | None = None) -> Settings:
     if not problems:
         _adapt_defaults(parsed, given)
         problems = [found for check in CHECKS if (found := check(parsed))]
+    names = [name for name in settings if isinstance(name, str)]
+    leftovers = list(foreign.leftovers(names))
     if problems:
-        raise SettingsError(problems)
+        raise SettingsError([*problems, *leftovers])
+    for leftover in leftovers:
+        log.info(leftover)
     return parsed
 
 
@@ -524,16 +577,49 @@ def _unknown_names(given: Mapping[str, Any]) -> list[str]:
 
 
 def _unknown(name: str) -> str:
+    problem = f'{PREFIX}{name}: no such setting'
+    known = foreign.renamed(name)
+    if known is not None:
+        return f'{problem}; {known}'
     names = [setting.name for setting in SETTINGS]
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0)[0]
-    return f'{PREFIX}{name}: no such setting, the closest is {PREFIX}{near}'
+    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.7)
+    if near:
+        problem += f', the closest is {PREFIX}{near[0]}'
+    return problem
 
 
-def _problem(
-    setting: Setting, value: Any, exc: ValueError | None = None
-) -> str:
-    if exc is None:
-        return f'{PREFIX}{setting.name}: required. {setting.doc}'
+def _near_misses(settings: Iterable[Any]) -> list[str]:
+    """Tell of names that almost begin with our prefix."""
+    known = {setting.name for setting in SETTINGS}
+    problems = []
+    for name in settings:
+        begin, dot, rest = str(name).partition('.')
+        if (
+            dot
+            and f'{begin}.' != PREFIX
+            and rest in known
+            and _is_nearly(begin, PREFIX.rstrip('.'))
+        ):
+            problems.append(
+                f'{name}: no such setting, expected {PREFIX}{rest}'
+            )
+    return problems
+
+
+def _is_nearly(text: str, wanted: str) -> bool:
+    matcher = difflib.SequenceMatcher(None, text.lower(), wanted)
+    return wanted in text.lower() or matcher.ratio() >= _NEARLY
+
+
+def _missing(setting: Setting) -> str:
+    try:
+        setting.convert(None)
+    except ValueError as exc:
+        return f'{PREFIX}{setting.name}: required, expected {exc}'
+    return f'{PREFIX}{setting.name}: required'
+
+
+def _problem(setting: Setting, value: Any, exc: ValueError) -> str:
     shown = '(not shown)' if setting.hidden else _shown(value)
     return f'{PREFIX}{setting.name} = {shown}: expected {exc}'
 
@@ -556,8 +642,9 @@ def as_rst() -> str:
         elif default in (None, '', ()):
             shown = 'not set'
         else:
+            word = str(default)
             shown = (
-                f'``{str(default).lower() if default is True else default}``'
+                f'``{word.lower() if isinstance(default, bool) else word}``'
             )
         lines += [
             f'``{PREFIX}{setting.name}``',

@@ -105,7 +105,7 @@ def test_secrets_are_nothing_else(value):
     assert refuses(
         converters.secrets,
         value,
-        'one or more secrets separated by white space, such as the output of '
+        'one or more secrets, one a line, such as the output of '
         'python -c "import secrets; print(secrets.token_urlsafe(48))"',
     )
 

@@ -3,6 +3,7 @@ import pickle
 import pytest
 
 from pyramid_mysql_session.errors import SettingsError
+from pyramid_mysql_session.settings import converters
 from pyramid_mysql_session.settings import table as settings_module
 from pyramid_mysql_session.settings.table import (
     REQUIRED,
@@ -11,6 +12,7 @@ from pyramid_mysql_session.settings.table import (
     parse,
 )
 
+COMMAND = 'python -c "import secrets; print(secrets.token_urlsafe(48))"'
 NEEDED = {'secret': 'hunter2', 'user': 'ada', 'database': 'db'}
 
 
@@ -60,7 +62,11 @@ ROWS = {
     'column_created': ('born', 'born', 'born'),
     'column_revision': ('rev', 'rev', 'rev'),
     'column_userid': ('us er', 'us er', 'us er'),
+    'column_seen': ('last', 'last', 'last'),
+    'column_ip': ('address', 'address', 'address'),
+    'column_agent': ('browser', 'browser', 'browser'),
     'create_table': ('off', False, False),
+    'check_at_start': ('yes', True, True),
     'shard_bytes': ('2', 2, 2),
     'idle_timeout': ('600', 600, 600),
     'anonymous_idle_timeout': ('500', 500, 500),
@@ -78,6 +84,9 @@ ROWS = {
     'serializer': ('pickle', pickle, pickle),
     'max_payload_bytes': ('65535', 65535, 65535),
     'userid_key': ('who', 'who', 'who'),
+    'userid': ('pickle.dumps', pickle.dumps, pickle.dumps),
+    'track_devices': ('truncated', 'truncated', 'truncated'),
+    'encrypt': ('starting', 'starting', 'starting'),
     'purge_expired': ('False', False, False),
     'purge_interval': ('8', 8, 8),
     'purge_batch': ('9', 9, 9),
@@ -92,6 +101,9 @@ WORDS = [
     ('cookie_max_age', 'none', None),
     ('cookie_secure', 'Auto', 'auto'),
     ('max_payload_bytes', 'none', None),
+    ('track_devices', 'Yes', True),
+    ('encrypt', 'true', True),
+    ('encrypt', 'off', False),
 ]
 # both or none of them
 TOGETHER = {
@@ -137,7 +149,8 @@ def test_word_stands_for_a_value(name, word, expected):
 def test_default_passes_its_own_converter(setting):
     if setting.default is REQUIRED:
         assert problems(**{setting.name: None}) == [
-            f'mysql_session.{setting.name}: required. {setting.doc}'
+            f'mysql_session.{setting.name}: required, expected one or more '
+            f'secrets, one a line, such as the output of {COMMAND}'
         ]
     elif setting.default is not None:
         setting.convert(setting.default)
@@ -175,7 +188,7 @@ def test_pool_argument_counts_as_the_setting():
     ('name', 'closest'),
     [
         ('idletimeout', 'idle_timeout'),
-        ('time_out', 'read_timeout'),
+        ('read_time_out', 'read_timeout'),
         ('tablename', 'table_name'),
         ('secrets', 'secret'),
         ('Host', 'host'),
@@ -189,11 +202,123 @@ def test_unknown_name_fails_with_the_closest_one(name, closest):
     ]
 
 
-@pytest.mark.parametrize('name', ['', 'ж', 'x' * 1000])
-def test_unknown_name_that_is_close_to_none_fails(name):
-    (problem,) = problems(**{name: '1'})
+@pytest.mark.parametrize('name', ['', 'ж', 'x' * 1000, 'colour', 'ttl'])
+def test_unknown_name_that_is_close_to_none_gets_no_suggestion(name):
+    assert problems(**{name: '1'}) == [
+        f'mysql_session.{name}: no such setting'
+    ]
 
-    assert problem.startswith(f'mysql_session.{name}: no such setting')
+
+@pytest.mark.parametrize(
+    ('name', 'said'),
+    [
+        (
+            'timeout',
+            'what is timeout in SignedCookieSessionFactory is '
+            'mysql_session.idle_timeout (seconds) here',
+        ),
+        (
+            'expiration',
+            'what is expiration (milliseconds) in express-mysql-session is '
+            'mysql_session.idle_timeout (seconds) here',
+        ),
+        (
+            'checkExpirationInterval',
+            'what is checkExpirationInterval (milliseconds) in '
+            'express-mysql-session is mysql_session.purge_interval (seconds) '
+            'here',
+        ),
+        (
+            'clearExpired',
+            'what is clearExpired in express-mysql-session is '
+            'mysql_session.purge_expired here',
+        ),
+        (
+            'disableTouch',
+            'what is disableTouch in express-mysql-session is '
+            'mysql_session.touch_interval (never) here',
+        ),
+        (
+            'reissue_time',
+            'what is reissue_time in SignedCookieSessionFactory is '
+            'mysql_session.touch_interval (seconds) here',
+        ),
+        (
+            'secure',
+            'what is secure in SignedCookieSessionFactory is '
+            'mysql_session.cookie_secure here',
+        ),
+        (
+            'schema.columnNames.session_id',
+            'what is schema.columnNames.session_id in express-mysql-session '
+            'is mysql_session.column_session_id here',
+        ),
+        (
+            'hashalg',
+            'what is hashalg in SignedCookieSessionFactory is fixed: '
+            'SHA-512, a salt of its own here',
+        ),
+        (
+            'redis_url',
+            'what is redis_url in pyramid_session_redis is '
+            'mysql_session.host, mysql_session.port, mysql_session.user, '
+            'mysql_session.password, mysql_session.database here',
+        ),
+    ],
+)
+def test_name_of_another_package_gets_ours_with_its_unit(name, said):
+    assert problems(**{name: '1'}) == [
+        f'mysql_session.{name}: no such setting; {said}'
+    ]
+
+
+@pytest.mark.parametrize(
+    'prefix',
+    [
+        'mysql_sessions.',
+        'pyramid_mysql_session.',
+        'mysql-session.',
+        'mysqlsession.',
+        'MySQL_session.',
+        'mysql_sesion.',
+    ],
+)
+def test_name_whose_prefix_is_nearly_ours_is_an_error(prefix):
+    with pytest.raises(SettingsError) as caught:
+        parse({**prefixed(NEEDED), f'{prefix}idle_timeout': '60'})
+
+    assert caught.value.problems == (
+        f'{prefix}idle_timeout: no such setting, expected '
+        'mysql_session.idle_timeout',
+    )
+
+
+@pytest.mark.parametrize(
+    'name',
+    ['session.timeout', 'mysql.host', 'mysql_session', 'mysql_sessions.x', 7],
+)
+def test_name_of_somebody_else_is_none_of_ours(name):
+    assert parse({**prefixed(NEEDED), name: 'x'})
+
+
+@pytest.mark.parametrize(
+    ('name', 'ours'),
+    [
+        ('redis.sessions.timeout', 'mysql_session.idle_timeout (seconds)'),
+        ('session.key', 'mysql_session.cookie_name'),
+        ('beaker.session.cookie_expires', 'mysql_session.cookie_max_age'),
+    ],
+)
+def test_settings_of_another_package_are_told_of(name, ours, caplog):
+    caplog.set_level('INFO')
+    parse({**prefixed(NEEDED), name: 'x'})
+    (told,) = caplog.messages
+    assert told.startswith(f'{name} is not read: what is ')
+    assert told.endswith(f' is {ours} here')
+
+    with pytest.raises(SettingsError) as caught:
+        parse({name: 'x'})
+    assert caught.value.problems[-1] == told
 
 
 @pytest.mark.parametrize('value', ['20m', '-1', '1.5', 0, True])
@@ -213,8 +338,8 @@ def test_all_problems_come_in_one_error():
     assert str(caught.value).splitlines() == [
         'mysql_session.usr: no such setting, the closest is '
         'mysql_session.user',
-        'mysql_session.secret: required. Text that signs the cookie: one or '
-        'more secrets separated by white space; the first signs, all verify.',
+        'mysql_session.secret: required, expected one or more secrets, one a '
+        f'line, such as the output of {COMMAND}',
         "mysql_session.port = 'x': expected a port from 1 to 65535, such as "
         '3306',
         "mysql_session.create_table = 'yess': expected true or false",
@@ -381,12 +506,12 @@ CHECKS = [
     ),
     (
         {'column_data': 'DATA', 'column_userid': 'data'},
-        'mysql_session.column_*: expected six different names, found '
+        'mysql_session.column_*: expected different names, found '
         "'data' more than once",
     ),
     (
         {'column_data': 'created', 'column_userid': 'expires'},
-        'mysql_session.column_*: expected six different names, found '
+        'mysql_session.column_*: expected different names, found '
         "'created', 'expires' more than once",
     ),
     *(
@@ -491,8 +616,8 @@ LIMITS = {
         ('connect_timeout', 'read_timeout', 'write_timeout'), 3600
     ),
     'connection_wait': 3600,
-    'connection_max_idle': 34_560_000,
-    'connection_max_age': 34_560_000,
+    'connection_max_idle': 28_800,
+    'connection_max_age': 604_800,
     'lock_timeout': 3600,
     'purge_interval': 604_800,
     'idle_timeout': 34_560_000,
@@ -538,3 +663,43 @@ def test_number_of_thousands_of_digits_is_refused_and_not_shown():
     for name in ('idle_timeout', 'port', 'cookie_path'):
         (problem,) = problems(**{name: 10**5000})
         assert problem.startswith(f'mysql_session.{name} = (int): expected ')
+
+
+def test_encryption_says_what_is_missing(monkeypatch):
+    monkeypatch.setattr(converters, 'find_spec', lambda name: None)
+
+    assert problems(encrypt='true') == [
+        "mysql_session.encrypt = 'true': expected false, unless cryptography "
+        "is installed: pip install 'pyramid-mysql-session[encryption]'"
+    ]
+    assert read(encrypt='false').encrypt is False
+
+
+@pytest.mark.parametrize(
+    'value', ['no callable', 'os.path', 'os.nothing', 'nothing.at.all', 7]
+)
+def test_user_id_is_told_by_a_callable(value):
+    (problem,) = problems(userid=value)
+
+    assert 'expected the dotted name of a callable that takes' in problem
+
+
+def test_pass_phrase_with_blanks_is_one_secret():
+    assert read(secret='correct horse battery').secret == (
+        'correct horse battery',
+    )
+    assert read(secret='\n  new one\n\n  old one\n').secret == (
+        'new one',
+        'old one',
+    )
+
+
+PLACEHOLDER = 'change-me-to-32-random-characters-or-more'
+
+
+@pytest.mark.parametrize('secret', [PLACEHOLDER, f' one\n {PLACEHOLDER} \n'])
+def test_secret_of_the_manual_is_refused(secret):
+    assert problems(secret=secret) == [
+        'mysql_session.secret = (not shown): expected a secret of your own, '
+        f'not that of the manual, such as the output of {COMMAND}'
+    ]
