@@ -55,7 +55,15 @@ class IMySQLSessionStore(Interface):
     def is_renewed(session_id):
         """Tell whether the session of an unknown id lives under another."""
 
-    def create(session_id, payload, idle_timeout, userid=None, replaces=()):
+    def create(
+        session_id,
+        payload,
+        idle_timeout,
+        userid=None,
+        replaces=(),
+        device=None,
+        ended=None,
+    ):
         """
         Insert a record under a fresh session id.
 
@@ -65,6 +73,10 @@ class IMySQLSessionStore(Interface):
         :param userid: text or a whole number for the userid column.
         :param replaces: ids of sessions that are ended, under every id that
             they had, in the same transaction.
+        :param device: a :class:`~pyramid_mysql_session.store.results.Device`;
+            it is noted where devices are tracked, here and below.
+        :param ended: a list that gets those of ``replaces`` that were there,
+            as far as is known.
         :returns: the revision of the record.
         :raises pyramid_mysql_session.PayloadTooLarge: before it is sent.
         """
@@ -86,6 +98,7 @@ class IMySQLSessionStore(Interface):
         userid=None,
         new_session_id=None,
         attempted=None,
+        device=None,
     ):
         """
         Update a record if it still has the revision that was loaded.
@@ -101,7 +114,7 @@ class IMySQLSessionStore(Interface):
         :raises pyramid_mysql_session.PayloadTooLarge: before it is sent.
         """
 
-    def touch(session_id, idle_timeout, revision=None):
+    def touch(session_id, idle_timeout, revision=None, device=None):
         """
         Move the idle deadline of a session; its payload is not rewritten.
 
@@ -132,23 +145,68 @@ class IMySQLSessionStore(Interface):
         :raises pyramid_mysql_session.LockTimeout: somebody else holds it.
         """
 
-    def count():
-        """Return the number of live sessions."""
+    def ping():
+        """
+        Ask the server whether it is there, by one statement.
+
+        :returns: ``False`` when it takes no writes.
+        """
+
+    def now():
+        """Return the unix second by the clock of the server."""
+
+    def count(userid=None):
+        """Return the number of live sessions, of all or of a user."""
+
+    def stats():
+        """
+        Return what the table holds.
+
+        :returns: a :class:`~pyramid_mysql_session.store.census.Stats`.
+        """
 
     def iter_sessions(batch=1000):
         """
-        Iterate over the records of all live sessions.
+        Iterate over all live sessions, with their data.
 
-        They come in batches, each a consistent view of its own; the stored
-        key is the ``key`` of a record.
+        They come in batches, each a consistent view of its own.
+
+        :returns: an iterator over objects of type
+            :class:`~pyramid_mysql_session.store.users.StoredSession`.
         """
 
-    def for_user(userid):
+    def newest(limit):
         """
-        Return the list of live records of a user.
+        Return the newest live sessions, as far as their keys tell.
+
+        :param limit: so many at most.
+        :returns: a list, as :meth:`iter_sessions`; data is read when asked
+            for.
+        :raises ValueError: ``limit`` is below 1.
+        """
+
+    def for_user(userid, limit=None, after=None):
+        """
+        Return the live sessions of a user, the newest first.
 
         :param userid: text or a whole number; 5 and ``'5'`` are the same.
+        :param limit: so many at most.
+        :param after: the handle of the last one of an earlier list.
+        :returns: a list, as :meth:`iter_sessions`; data is read when asked
+            for.
         :raises pyramid_mysql_session.UserIDError: it is something else.
+        :raises ValueError: ``after`` is no handle, ``limit`` below 1.
+        """
+
+    def end(handle, userid=...):
+        """
+        End one session, whatever its id is by now.
+
+        :param handle: whatever is none ends nothing.
+        :param userid: end it only if it is this user's.
+        :returns: ``False`` when there is no such live session.
+        :raises pyramid_mysql_session.UserIDError: the user id is ``None`` or
+            of another type.
         """
 
     def delete_for_user(userid, keep=None):
@@ -156,21 +214,33 @@ class IMySQLSessionStore(Interface):
         Delete the sessions of a user.
 
         :param userid: text or a whole number; 5 and ``'5'`` are the same.
-        :param keep: an id of one that stays, also if it was renewed since;
-            whoever has locked it is not waited for.
+        :param keep: the handle of one that stays, or an id that it has or
+            had; whoever has locked it is not waited for.
         :returns: the number of live sessions that were deleted.
         :raises pyramid_mysql_session.UserIDError: before anything is deleted.
+        """
+
+    def limit_for_user(userid, most, keep=None):
+        """
+        End the oldest live sessions of a user, beyond a number.
+
+        :param keep: as above; it stays besides those.
+        :returns: the number of sessions that were ended.
+        :raises pyramid_mysql_session.UserIDError: before anything is ended.
+        :raises ValueError: ``most`` is below 0.
         """
 
     def clear():
         """Delete all sessions, in batches; return their number."""
 
-    def purge(stop=None, exclusive=False):
+    def purge(stop=None, exclusive=False, progress=None):
         """
         Delete the expired sessions, in small transactions.
 
         :param stop: a callable that is asked between two batches.
         :param exclusive: do nothing while somebody else purges exclusively.
+        :param progress: a callable that gets the number of sessions that a
+            batch has deleted.
         :returns: the number of sessions that were deleted.
         """
 

@@ -13,13 +13,13 @@ from pyramid_mysql_session import (
     LockTimeout,
     PayloadTooLarge,
     StoreUnavailable,
-    UserIDError,
 )
-from pyramid_mysql_session.store.keys import renew_session_id, stored_key
+from pyramid_mysql_session.store.keys import handle, renew_session_id
 from tests.save_contract import IDLE, ONE, THREE, TWO, SaveContract, id_of
+from tests.users_contract import UsersContract
 
 
-class StoreContract(SaveContract):
+class StoreContract(UsersContract, SaveContract):
     """What every store does; see there for the fixtures of a subclass."""
 
     def test_store_provides_its_interface(self, store):
@@ -151,8 +151,8 @@ class StoreContract(SaveContract):
 
         store.create(THREE, '{"c":3}', IDLE, replaces=(ONE, TWO))
 
-        assert [stored.key for stored in store.iter_sessions()] == [
-            stored_key(THREE)
+        assert [stored.handle for stored in store.iter_sessions()] == [
+            handle(THREE)
         ]
 
     def test_create_of_an_id_that_is_there_leaves_the_record_alone(
@@ -178,6 +178,23 @@ class StoreContract(SaveContract):
         store.create(TWO, '{}', IDLE, replaces=(ONE,))
 
         assert store.load(TWO) is not None
+
+    def test_create_tells_which_of_those_that_it_replaces_were_there(
+        self, store, renewed
+    ):
+        ended = []
+        store.create(TWO, '{}', IDLE, replaces=(THREE, ONE), ended=ended)
+
+        assert ended == [ONE]
+
+    def test_create_of_an_id_that_is_there_tells_of_all_it_replaces(
+        self, store, revision
+    ):
+        # its own answer was lost, and what it had ended is not known
+        ended = []
+        store.create(ONE, '{}', IDLE, replaces=(TWO,), ended=ended)
+
+        assert ended == [TWO]
 
     def test_create_of_a_too_large_payload_stores_nothing(self, make_store):
         store = make_store(max_payload_bytes=20)
@@ -366,114 +383,29 @@ class StoreContract(SaveContract):
         assert record.payload == '{"a":1}'
         assert store.save(ONE, '{"b":2}', revision, IDLE).revision
 
-    # many sessions
+    # all sessions
 
-    def test_count_omits_the_expired(self, store, expired):
+    def test_newest_gives_the_live_ones_that_came_last(self, store, expired):
+        ids = [id_of(second) for second in (7, 9, 8)]
+        for session_id in ids:
+            store.create(session_id, '{}', IDLE, 'ada')
+
+        found = store.newest(2)
+
+        last = [ids[1], ids[2]]
+        assert [one.handle for one in found] == [handle(each) for each in last]
+        assert [one.userid for one in found] == ['ada', 'ada']
+        assert len(store.newest(9)) == 3
+
+    @pytest.mark.parametrize('limit', [0, -1])
+    def test_newest_of_no_sessions_is_refused(self, store, limit):
+        with pytest.raises(ValueError, match=str(limit)):
+            store.newest(limit)
+
+    def test_now_is_the_second_that_decides_what_is_alive(self, store, clock):
         store.create(TWO, '{}', IDLE)
-        store.create(THREE, '{}', IDLE)
 
-        assert store.count() == 2
-
-    @pytest.mark.parametrize('batch', [1, 2, 1000])
-    def test_iter_sessions_gives_the_live_ones(self, store, expired, batch):
-        store.create(TWO, '{}', IDLE, 'bob')
-        store.create(THREE, '{"c":3}', IDLE)
-
-        assert list(store.iter_sessions(batch)) == [
-            (stored_key(TWO), 'bob', store.load(TWO)),
-            (stored_key(THREE), None, store.load(THREE)),
-        ]
-
-    def test_for_user_compares_exactly(self, store):
-        for number, userid in enumerate(('ada', 'Ada', 'ada ', 'àda', None)):
-            store.create(id_of(number), '{}', IDLE, userid)
-
-        assert store.for_user('ada') == [
-            (stored_key(id_of(0)), 'ada', store.load(id_of(0)))
-        ]
-
-    @pytest.mark.parametrize('userid', [5, '5'])
-    def test_user_may_be_a_number_and_is_the_same_as_text(
-        self, store, revision, userid
-    ):
-        store.create(TWO, '{}', IDLE, 5)
-        store.create(THREE, '{}', IDLE, '5')
-        store.save(ONE, '{}', revision, IDLE, 5)
-
-        assert [found.userid for found in store.for_user(userid)] == ['5'] * 3
-        assert store.delete_for_user(userid, keep=TWO) == 2
-        assert store.delete_for_user(userid) == 1
-
-    @pytest.mark.parametrize(
-        'userid', [None, True, False, 5.0, b'5', ('5',), ['5'], object()]
-    )
-    def test_user_of_another_type_is_refused_before_anything_happens(
-        self, store, userid
-    ):
-        for number, name in enumerate(('None', 'True', '5', None, 1)):
-            store.create(id_of(number), '{}', IDLE, name)
-
-        with pytest.raises(UserIDError, match='A user id is text or a whole'):
-            store.for_user(userid)
-        with pytest.raises(UserIDError):
-            store.delete_for_user(userid)
-        with pytest.raises(UserIDError):
-            store.delete_for_user(userid, keep=id_of(0))
-        if userid is not None:
-            with pytest.raises(UserIDError):
-                store.create(id_of(7), '{}', IDLE, userid)
-            with pytest.raises(UserIDError):
-                store.measure('{}', userid)
-
-        assert store.count() == 5
-
-    @pytest.mark.parametrize('userid', ['x' * 256, 10**255, -(10**4000)])
-    def test_user_id_that_is_too_long_is_refused(self, store, userid):
-        for method in (store.for_user, store.delete_for_user):
-            with pytest.raises(PayloadTooLarge):
-                method(userid)
-
-    def test_delete_for_user_does_not_wait_for_the_one_that_stays(
-        self, store, revision
-    ):
-        store.save(ONE, '{}', revision, IDLE, 'ada')
-        store.create(TWO, '{}', IDLE, 'ada')
-        store.create(THREE, '{}', IDLE, 'ada')
-
-        with store.locked(ONE) as row:
-            assert store.delete_for_user('ada', keep=ONE) == 2
-            assert row.save('{"a":2}', IDLE, 'ada')
-
-        assert store.load(ONE).payload == '{"a":2}'
-        assert store.count() == 1
-
-    def test_delete_for_user_leaves_all_others(self, store, expired):
-        for number, userid in enumerate(('ada', 'bob', 'ada'), start=2):
-            store.create(id_of(number), '{}', IDLE, userid)
-
-        assert store.delete_for_user('ada') == 2
-
-        assert [stored.userid for stored in store.iter_sessions()] == ['bob']
-
-    def test_delete_for_user_keeps_one_at_wish(self, store, revision):
-        store.create(TWO, '{}', IDLE, 'ada')
-
-        assert store.delete_for_user('ada', keep=TWO) == 1
-
-        assert [stored.key for stored in store.for_user('ada')] == [
-            stored_key(TWO)
-        ]
-
-    def test_delete_for_user_keeps_one_by_an_id_that_it_had(
-        self, store, renewed
-    ):
-        store.create(TWO, '{}', IDLE, 'ada')
-
-        assert store.delete_for_user('ada', keep=ONE) == 1
-
-        assert [stored.key for stored in store.for_user('ada')] == [
-            stored_key(renewed)
-        ]
+        assert store.now() == store.load(TWO).now
 
     def test_clear_deletes_all_in_batches(self, make_store):
         store = make_store(purge_batch=2)
@@ -510,6 +442,13 @@ class StoreContract(SaveContract):
         assert dead.purge(lambda: next(answers)) == 2
 
         assert dead.purge() == 3
+
+    def test_purge_tells_after_each_batch_what_it_deleted(self, dead):
+        told = []
+
+        assert dead.purge(progress=told.append) == 5
+
+        assert told == [2, 2, 1]
 
     def test_purge_lets_another_exclusive_one_work_between_batches(self, dead):
         others = []

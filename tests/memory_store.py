@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import json
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -14,24 +16,32 @@ from pyramid_mysql_session.errors import (
 )
 from pyramid_mysql_session.interfaces import IMySQLSessionStore
 from pyramid_mysql_session.session.kit import SessionKit
+from pyramid_mysql_session.session.sealing import NoSeal
 from pyramid_mysql_session.session.serializers import JSONSerializer
 from pyramid_mysql_session.settings.table import LONGEST_TIMEOUT
 from pyramid_mysql_session.store import revisions
+from pyramid_mysql_session.store.census import AGES, Stats
 from pyramid_mysql_session.store.keys import (
-    family_range,
+    YOUNG,
     handle,
+    handle_range,
+    handle_second,
+    is_handle,
+    is_session_id,
     make_session_id,
     renew_session_id,
     stored_key,
 )
 from pyramid_mysql_session.store.results import (
     Deletion,
+    Device,
+    Ending,
     Living,
     LockedRecord,
     Outcome,
     Record,
 )
-from pyramid_mysql_session.store.userids import userid_text
+from pyramid_mysql_session.store.userids import userid_literal, userid_text
 from pyramid_mysql_session.store.users import StoredSession
 
 #: When the clocks of tests begin.
@@ -55,6 +65,7 @@ def make_kit(store, **changed):
         serializer=JSONSerializer(),
         make_session_id=make_session_id,
         renew_session_id=renew_session_id,
+        seal=NoSeal(),
         handle=handle,
         is_young=lambda _: False,
         idle_timeout=IDLE,
@@ -64,10 +75,36 @@ def make_kit(store, **changed):
         cookie_max_age=None,
         longest_timeout=LONGEST_TIMEOUT,
         userid_key='auth.userid',
+        asks_userid=False,
         lock_timeout=5,
         second_look=0,
     )
     return kit._replace(**changed)
+
+
+ANYBODY = object()
+
+
+def handle_of(keep):
+    """Return the handle that a ``keep`` argument means."""
+    if not (is_handle(keep) or is_session_id(keep)):
+        raise ValueError('keep: expected the handle of a session, or an id')
+    return keep if is_handle(keep) else handle(keep)
+
+
+def _see_that_it_counts(name, number, least):
+    if type(number) is not int or number < least:
+        raise ValueError(f'{name} = {number!r}: a number from {least} on')
+
+
+def _text(userid):
+    """Return the text of a user id that the column can hold."""
+    userid_literal(userid)
+    return userid_text(userid)
+
+
+def _size(payload):
+    return len(payload.encode() if isinstance(payload, str) else payload)
 
 
 class Clock:
@@ -88,6 +125,8 @@ class Row(NamedTuple):
     expires: int
     revision: int
     userid: str | None
+    seen: int | None = None
+    device: Device | None = None
 
 
 @implementer(IMySQLSessionStore)
@@ -106,6 +145,7 @@ class MemoryStore:
         absolute_timeout=None,
         max_payload_bytes=2**24 - 1,
         purge_batch=250,
+        track_devices=False,
     ):
         self.clock = clock
         self.rows = {}
@@ -113,6 +153,9 @@ class MemoryStore:
         self._absolute_timeout = absolute_timeout
         self._max_payload_bytes = max_payload_bytes
         self._purge_batch = purge_batch
+        self._track_devices = track_devices
+        #: What :meth:`end` and its like have told.
+        self.endings = []
         self._locked = set()
         self.closed = False
 
@@ -135,20 +178,30 @@ class MemoryStore:
         return self._alive_under_another_id(session_id)
 
     def create(
-        self, session_id, payload, idle_timeout, userid=None, replaces=()
+        self,
+        session_id,
+        payload,
+        idle_timeout,
+        userid=None,
+        replaces=(),
+        device=None,
+        ended=None,
     ):
         self._open('create')
         self._measure(payload, userid)
         for replaced in replaces:
             self._unlocked(replaced)
-        for replaced in replaces:
-            self._end(replaced)
+        gone = [replaced for replaced in replaces if self._end(replaced)]
         row = self._find(session_id)
+        if ended is not None:
+            # an attempt whose answer was lost may have ended the others
+            ended += gone if row is None else replaces
         if row is None:
             now = self.clock.now
             expires = self._deadline(now, idle_timeout)
             text = None if userid is None else userid_text(userid)
             row = Row(payload, now, expires, revisions.first(), text)
+            row = self._note(row, device)
             self.rows[stored_key(session_id)] = row
         return row.revision
 
@@ -165,6 +218,7 @@ class MemoryStore:
         userid=None,
         new_session_id=None,
         attempted=None,
+        device=None,
     ):
         self._open('save')
         self._unlocked(session_id)
@@ -177,6 +231,7 @@ class MemoryStore:
             userid,
             new_session_id,
             written,
+            device,
         ):
             return Outcome(written)
         row = self._find(session_id)
@@ -192,7 +247,7 @@ class MemoryStore:
                     return Outcome(written)
         return Outcome(None, self._record(row) if self._alive(row) else None)
 
-    def touch(self, session_id, idle_timeout, revision=None):
+    def touch(self, session_id, idle_timeout, revision=None, device=None):
         self._open('touch')
         self._unlocked(session_id)
         row = self._find(session_id)
@@ -201,9 +256,8 @@ class MemoryStore:
         if revision not in (None, row.revision):
             return None
         deadline = self._deadline(row.created, idle_timeout)
-        self.rows[stored_key(session_id)] = row._replace(
-            expires=max(row.expires, deadline)
-        )
+        row = row._replace(expires=max(row.expires, deadline))
+        self.rows[stored_key(session_id)] = self._note(row, device)
         return True
 
     def delete(self, session_id, revision=None):
@@ -239,32 +293,131 @@ class MemoryStore:
         finally:
             self._locked.remove(key)
 
-    def count(self):
+    def ping(self):
+        self._open('ping')
+        return True
+
+    def now(self):
+        self._open('now')
+        return self.clock.now
+
+    def count(self, userid=None):
         self._open('count')
+        if userid is not None:
+            return len(self.for_user(userid))
         return sum(map(self._alive, self.rows.values()))
+
+    def stats(self):
+        self._open('stats')
+        now = self.clock.now
+        live = [row for row in self.rows.values() if self._alive(row)]
+        ages = dict.fromkeys([*AGES, 'older'], 0)
+        for row in live:
+            younger = [x for x in AGES if now - row.created < AGES[x]]
+            ages[(younger or ['older'])[0]] += 1
+        users = {row.userid for row in live if row.userid is not None}
+        return Stats(
+            len(live),
+            len(self.rows) - len(live),
+            len([row for row in live if row.userid is None]),
+            len(users),
+            sum(len(row.payload) for row in self.rows.values()),
+            min((row.created for row in live), default=None),
+            ages,
+            True,
+        )
 
     def iter_sessions(self, batch=1000):
         self._open('iter_sessions')
+        _see_that_it_counts('batch', batch, 1)
         for key, row in sorted(self.rows.items()):
             if self._alive(row):
-                yield StoredSession(key, row.userid, self._record(row))
+                yield self._stored(key, row)
 
-    def for_user(self, userid):
-        userid = userid_text(userid)
-        return [
-            stored
-            for stored in self.iter_sessions()
-            if stored.userid == userid
-        ]
+    def newest(self, limit):
+        if limit < 1:
+            raise ValueError(limit)
+        return list(self.iter_sessions())[::-1][:limit]
+
+    def for_user(self, userid, limit=None, after=None):
+        userid = _text(userid)
+        if limit is not None:
+            _see_that_it_counts('limit', limit, 1)
+        found = sorted(
+            self.iter_sessions(),
+            key=lambda stored: (stored.created, stored.handle),
+            reverse=True,
+        )
+        found = [stored for stored in found if stored.userid == userid]
+        if after is not None:
+            if not is_handle(after):
+                raise ValueError('after: expected the handle of a session')
+            last = handle_second(after) + YOUNG + 1, after
+            for row in self._of_handle(after):
+                last = row.created, after
+            found = [x for x in found if (x.created, x.handle) < last]
+        return found[:limit]
+
+    def end(self, handle, userid=ANYBODY):
+        if userid is not ANYBODY:
+            userid = _text(userid)
+        for stored in list(self.iter_sessions()):
+            if stored.handle == handle and userid in (
+                ANYBODY,
+                stored.userid,
+            ):
+                self._unlocked(handle)
+                self._end_stored(stored, 'end')
+                return True
+        return False
 
     def delete_for_user(self, userid, keep=None):
-        kept = self._ids(keep) if keep else []
-        keys = [
-            each.key for each in self.for_user(userid) if each.key not in kept
-        ]
-        for key in keys:
-            del self.rows[key]
-        return len(keys)
+        return self._delete_of_user(userid, keep, 0, 'delete_for_user')
+
+    def limit_for_user(self, userid, most, keep=None):
+        _see_that_it_counts('most', most, 0)
+        return self._delete_of_user(userid, keep, most, 'limit_for_user')
+
+    def _delete_of_user(self, userid, keep, most, how):
+        kept = None if keep is None else handle_of(keep)
+        others = [x for x in self.for_user(userid) if x.handle != kept]
+        for stored in others[most:]:
+            self._end_stored(stored, how)
+        return len(others[most:])
+
+    def _end_stored(self, stored, how):
+        (key,) = self._keys(stored.handle)
+        del self.rows[key]
+        self.endings.append(Ending(None, stored.handle, stored.userid, how))
+
+    def _of_handle(self, handle):
+        return [self.rows[key] for key in self._keys(handle)]
+
+    def _keys(self, handle):
+        least, greatest = handle_range(handle)
+        return [key for key in self.rows if least <= key <= greatest]
+
+    def _stored(self, key, row):
+        record = self._record(row)
+        ip, agent = row.device or (None, None)
+        handle = key[:16].hex()
+
+        def read():
+            (row,) = self._of_handle(handle) or [None]
+            return json.loads(row.payload) if self._alive(row) else None
+
+        return StoredSession(
+            handle,
+            row.userid,
+            row.created,
+            record.expires,
+            _size(row.payload),
+            row.seen,
+            ip and str(ipaddress.ip_address(ip)),
+            agent,
+            False,
+            read,
+        )
 
     def clear(self):
         self._open('clear')
@@ -272,7 +425,12 @@ class MemoryStore:
         self.rows.clear()
         return deleted
 
-    def purge(self, stop=lambda: False, exclusive=False):
+    def purge(
+        self,
+        stop=lambda: False,
+        exclusive=False,
+        progress=lambda rows: None,
+    ):
         self._open('purge')
         deleted = 0
         rows = self._purge_batch
@@ -286,6 +444,7 @@ class MemoryStore:
                 del self.rows[key]
             rows = len(dead)
             deleted += rows
+            progress(rows)
         return deleted
 
     def create_table(self):
@@ -310,10 +469,12 @@ class MemoryStore:
             if text is not None and len(text) > limit:
                 raise PayloadTooLarge('It', len(text), limit, '')
 
-    def _unlocked(self, session_id):
-        if not self._locked.isdisjoint(
-            [stored_key(session_id), *self._ids(session_id)]
-        ):
+    def _unlocked(self, name):
+        """See that nobody has locked a session, by its handle or an id."""
+        keys = self._keys(handle_of(name))
+        if not is_handle(name):
+            keys.append(stored_key(name))
+        if not self._locked.isdisjoint(keys):
             raise LockTimeout('Somebody else keeps the row locked', '')
 
     def _find(self, session_id):
@@ -321,8 +482,7 @@ class MemoryStore:
 
     def _ids(self, session_id):
         """Return the keys of the rows that a session has, at most one."""
-        least, greatest = family_range(session_id)
-        return [key for key in self.rows if least <= key <= greatest]
+        return self._keys(handle(session_id))
 
     def _alive_under_another_id(self, session_id):
         return any(
@@ -344,8 +504,16 @@ class MemoryStore:
         expires = row.expires
         if self._absolute_timeout is not None:
             expires = min(expires, row.created + self._absolute_timeout)
-        payload, created, _, revision, _ = row
-        return Record(payload, created, expires, revision, self.clock.now)
+        return Record(
+            row.payload, row.created, expires, row.revision, self.clock.now
+        )
+
+    def _note(self, row, device):
+        """Return a row that was used now."""
+        if not self._track_devices:
+            return row
+        row = row._replace(seen=self.clock.now)
+        return row if device is None else row._replace(device=device)
 
     def _deadline(self, created, idle_timeout):
         deadlines = []
@@ -367,6 +535,7 @@ class MemoryStore:
         userid,
         new_session_id,
         written,
+        device=None,
     ):
         self._measure(payload, userid)
         row = self._find(session_id)
@@ -379,5 +548,6 @@ class MemoryStore:
         if payload is not None:
             text = None if userid is None else userid_text(userid)
             row = row._replace(payload=payload, userid=text)
+        row = self._note(row, device)
         self.rows[stored_key(new_session_id or session_id)] = row
         return True

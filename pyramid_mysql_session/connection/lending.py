@@ -61,20 +61,22 @@ class Lender:
         # only those that were made, or used, since then are trusted
         self._made_since = self._used_since = -math.inf
 
-    def lend(self) -> Lease:
+    def lend(self, most: float = math.inf) -> Lease:
         """
         Return a lease as soon as one is free.
 
+        :param most: seconds to wait, if that is less than usual.
         :raises pyramid_mysql_session.StoreUnavailable: none was.
         """
         self.belongings.notice_fork()
         if self.limit is None:
             return Lease(self)
         gate = self.belongings.gate
-        ticket = gate.enter(self._wait)
+        wait = min(self._wait, most)
+        ticket = gate.enter(wait)
         if ticket is None:
             raise StoreUnavailable(
-                f'No connection became free within {self._wait} seconds',
+                f'No connection became free within {wait} seconds',
                 'Raise mysql_session.connection_limit, which is '
                 f'{self.limit}, or mysql_session.connection_wait.',
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..errors import SettingsError
@@ -11,11 +12,14 @@ from .pool import ConnectionPool
 from .trial import Limits
 
 
-def open_pool(settings: Any) -> ConnectionPool:
+def open_pool(
+    settings: Any, on_retry: Callable[[int | None], None]
+) -> ConnectionPool:
     """
     Open a pool; nothing is connected before it is used.
 
     :param settings: has an attribute for each setting.
+    :param on_retry: see :class:`.ConnectionPool`.
     """
     passed_in = settings.pool is not None
     close_pool = settings.close_pool
@@ -39,7 +43,10 @@ def open_pool(settings: Any) -> ConnectionPool:
         patience=min(settings.connect_timeout, settings.read_timeout),
     )
     return ConnectionPool(
-        lender, limits, not passed_in if close_pool is None else close_pool
+        lender,
+        limits,
+        not passed_in if close_pool is None else close_pool,
+        on_retry,
     )
 
 

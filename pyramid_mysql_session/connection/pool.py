@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,9 @@ T = TypeVar('T')
 Run = Callable[[Callable[[Connection], Any]], Any]
 log = logging.getLogger(__name__)
 
+# seconds that who cannot wait waits for a connection that others use
+_AT_ONCE = 1
+
 
 class ConnectionPool:
     """
@@ -30,15 +34,22 @@ class ConnectionPool:
     :param lender: lends the connections.
     :param limits: how long work is tried.
     :param close_pool: whether :meth:`close` closes the connections.
+    :param on_retry: called with the number of an error, ``None`` without
+        one, before something is done again.
     """
 
     def __init__(
-        self, lender: Lender, limits: Limits, close_pool: bool
+        self,
+        lender: Lender,
+        limits: Limits,
+        close_pool: bool,
+        on_retry: Callable[[int | None], None],
     ) -> None:
         self._lender = lender
         self._limits = limits
         self._outage = Outage(limits.wait)
         self._close_pool = close_pool
+        self._on_retry = on_retry
         self._closed = False
 
     def run(self, work: Callable[[Connection], T]) -> T:
@@ -52,12 +63,15 @@ class ConnectionPool:
         :raises pyramid_mysql_session.StoreUnavailable: and its relatives,
             for every error of the driver.
         """
-        lease = self._lend()
-        try:
-            _, result = self._attempt(lease, work)
-            return result
-        finally:
-            self._take_back(lease)
+        return self._run(self._lend(), work)
+
+    def run_now(self, work: Callable[[Connection], T]) -> T:
+        """
+        Do what :meth:`run` does, or raise at once if there is no server.
+
+        Nothing is waited for but answers, and a free connection for a second.
+        """
+        return self._run(self._lend(_AT_ONCE), work, patient=False)
 
     @contextmanager
     def transaction(
@@ -106,9 +120,21 @@ class ConnectionPool:
         """Whether :meth:`close` was called."""
         return self._closed
 
-    def _lend(self) -> Lease:
+    def _lend(self, most: float = math.inf) -> Lease:
         self._refuse_if_closed()
-        return self._lender.lend()
+        return self._lender.lend(most)
+
+    def _run(
+        self,
+        lease: Lease,
+        work: Callable[[Connection], T],
+        patient: bool = True,
+    ) -> T:
+        try:
+            _, result = self._attempt(lease, work, patient=patient)
+            return result
+        finally:
+            self._take_back(lease)
 
     def _refuse_if_closed(self) -> None:
         if self._closed:
@@ -127,6 +153,7 @@ class ConnectionPool:
         lease: Lease,
         work: Callable[[Connection], T],
         in_transaction: bool = False,
+        patient: bool = True,
     ) -> tuple[Connection, T]:
         trial = None
         began = time.monotonic()
@@ -158,11 +185,11 @@ class ConnectionPool:
                 lease.recover(verdict)
                 if trial is None:
                     trial = Trial(self._limits, self._outage, began)
-                if not trial.again(
-                    verdict, lease.idle_for, self._lender.connected
-                ):
+                known = patient and self._lender.connected
+                if not trial.again(verdict, lease.idle_for, known):
                     raise trial.error(verdict.error()) from exc
                 log.debug('trying again after MySQL error %s', verdict.code)
+                self._on_retry(verdict.code)
             except SessionError as exc:
                 lease.recover()
                 error = exc if trial is None else trial.error(exc)

@@ -116,7 +116,7 @@ class Trial:
         Note how an attempt ended; return whether to make another.
 
         :param idle_for: seconds that its connection had been idle.
-        :param known: whether the server was ever reached.
+        :param known: whether a server is worth waiting for.
         """
         now, limits = time.monotonic(), self._limits
         if verdict.in_doubt:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from ..connection.driver import Connection
 from ..connection.pool import ConnectionPool, Run
 from ..errors import SchemaError
+from .quoting import text
 from .schema import Table
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class TableAccess:
         self.packet_limit = 0
         self._create_table = create_table
         self._max_payload_bytes = max_payload_bytes
+        self._told = False
         expires = table.column('expires')
         alive = '>= UNIX_TIMESTAMP()'
         if absolute_timeout is not None:
@@ -62,6 +64,12 @@ class TableAccess:
         # in a small table MariaDB would take the index, lock its entry
         # before the row, and meet those that lock in the other order
         self.row_alive = f'{expires} + 0 {alive}'
+
+    def deadline(self, created: int, expires: int) -> int:
+        """Return the last second of a session, as the settings have it."""
+        if self.absolute_timeout is None:
+            return expires
+        return min(expires, created + self.absolute_timeout)
 
     def create(self) -> None:
         """Create the table if it is missing, whatever the settings say."""
@@ -126,6 +134,20 @@ class TableAccess:
         ((limit,),) = connection.fetch('SELECT @@max_allowed_packet')
         self.packet_limit = int(limit)
 
+    def _tell_where(self, schema: str, version: str) -> None:
+        """Log, once, where sessions are kept."""
+        if self._told:
+            return
+        self._told = True
+        number, *rest = version.split('-')
+        log.info(
+            'sessions are kept in %s.%s on %s %s',
+            schema,
+            self.table.name[1],
+            'MariaDB' if 'MariaDB' in rest else 'MySQL',
+            number,
+        )
+
     def _check(self, connection: Connection) -> list[str]:
         table = self.table
         if not table.exists(connection):
@@ -139,6 +161,10 @@ class TableAccess:
         held, warnings = table.check(connection)
         for warning in warnings:
             log.warning(warning)
-        self.read_packet_limit(connection)
+        ((limit, schema, version),) = connection.fetch(
+            'SELECT @@max_allowed_packet, DATABASE(), VERSION()'
+        )
+        self.packet_limit = int(limit)
         self.payload_limit = min(self._max_payload_bytes or held, held)
+        self._tell_where(table.name[0] or text(schema), text(version))
         return warnings

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 from .catalogue import Catalogue, Column
 from .findings import Findings
-from .layout import DEFAULT_COLUMNS, Layout
+from .layout import OPTIONAL_COLUMNS, Layout
 from .programs import owner
 from .quoting import quoted
 
@@ -57,7 +57,7 @@ def check_ours(
     :returns: those that will not do and have to stay as they are.
     """
     staying = set()
-    for name in DEFAULT_COLUMNS:
+    for name in layout.names:
         column = columns.get(layout.key(name))
         change: str | None
         advice = None
@@ -127,11 +127,11 @@ def check_null(
     :param columns: by their names in lower case.
     :param primary: the columns of the primary key, likewise.
     """
-    userid = layout.key('userid')
-    ours = {layout.key(name) for name in DEFAULT_COLUMNS}
+    ours = {layout.key(name): name for name in layout.names}
     for key, column in columns.items():
         name = quoted(column.name)
-        if key == userid and not column.nullable and not column.generated:
+        optional = ours.get(key) in OPTIONAL_COLUMNS
+        if optional and not column.nullable and not column.generated:
             deviation, otherwise = f'column {name} is NOT NULL', ''
         elif key not in ours and column.required:
             deviation = f'column {name} is NOT NULL and has no default'
@@ -143,7 +143,7 @@ def check_null(
                 deviation,
                 advice=f'Take {name} out of the primary key{otherwise}.',
             )
-        elif key == userid and not layout.fits('userid', column):
+        elif optional and not layout.fits(ours[key], column):
             # what makes it fit makes it NULL as well
             findings.wrong(deviation)
         elif definition := catalogue.relaxed(column):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from .catalogue import Catalogue, Column, Index, Part
 from .findings import Findings
-from .layout import DEFAULT_COLUMNS, Layout
+from .layout import Layout
 from .quoting import quoted
 
 _PRIMARY = 'PRIMARY'
@@ -99,6 +99,21 @@ def check_unique(
         )
 
 
+def leading(indexes: Iterable[Index], column: str) -> list[Index]:
+    """
+    Return the indexes that find rows by what a column has.
+
+    :param column: its name in lower case.
+    """
+    return [
+        index
+        for index in indexes
+        if index.parts[0].column == column
+        # others serve no comparison
+        and index.type not in {'FULLTEXT', 'SPATIAL'}
+    ]
+
+
 def check_leading(
     layout: Layout,
     columns: Mapping[str, Column],
@@ -117,22 +132,19 @@ def check_leading(
         ('expires', 'a purge reads the whole table'),
         ('userid', 'finding a user reads the whole table'),
     ):
-        leading = [
+        found = [
             index
-            for index in indexes
-            if index.parts[0].column == layout.key(name)
-            # others serve no comparison
-            and index.type not in {'FULLTEXT', 'SPATIAL'}
-            and not _refuses(layout, index)
+            for index in leading(indexes, layout.key(name))
+            if not _refuses(layout, index)
         ]
         if (
-            any(not index.show for index in leading)
+            any(not index.show for index in found)
             or layout.key(name) in staying
         ):
             continue
         column = layout.quoted(name)
-        if leading:
-            index = leading[0]
+        if found:
+            index = found[0]
             findings.poor(
                 f'{findings.table} has an index on {column} that the server '
                 f'does not use: {loss}.',
@@ -172,7 +184,7 @@ def _refuses(layout: Layout, index: Index) -> bool:
     One with a column that is not ours may never do so: that column may be
     NULL, or count, or a trigger may fill it.
     """
-    ours = {layout.key(name) for name in DEFAULT_COLUMNS}
+    ours = {layout.key(name) for name in layout.names}
     return (
         index.unique
         and Part(layout.key('session_id'), True) not in index.parts

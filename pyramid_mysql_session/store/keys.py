@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 import time
+from typing import Any
 
 #: 8 hex digits of the creation second and twice 22 characters of 16 random
 #: bytes: the family, and the secret part that renewal draws anew.
@@ -13,11 +15,14 @@ SESSION_ID_LENGTH = 52
 #: How many bytes of the stored key the ids of one family have in common.
 FAMILY_BYTES = 16
 
+#: For so many seconds a server may lag, or the clocks of hosts differ.
+YOUNG = 5
+
+_HANDLE = re.compile(r'[0-9a-f]{32}')
+_SESSION_ID = re.compile(r'[0-9A-Fa-f]{8}[0-9A-Za-z_-]{44}')
 _SECOND = 8
 _FAMILY = 30
 _RANDOM_BYTES = 16
-# seconds
-_YOUNG = 5
 
 
 def make_session_id() -> str:
@@ -64,8 +69,39 @@ def family_range(session_id: str, shard_bytes: int = 0) -> tuple[bytes, bytes]:
 
     :raises ValueError: the text is no session id; it is not repeated.
     """
-    handle = _handle(session_id, shard_bytes)
-    return handle + bytes(16), handle + b'\xff' * 16
+    return handle_range(handle(session_id, shard_bytes))
+
+
+def is_handle(text: Any) -> bool:
+    """Tell whether some text has the form of a :func:`handle`."""
+    return isinstance(text, str) and _HANDLE.fullmatch(text) is not None
+
+
+def is_session_id(text: Any) -> bool:
+    """Tell whether some text has the form of a session id."""
+    return isinstance(text, str) and _SESSION_ID.fullmatch(text) is not None
+
+
+def handle_range(handle: str) -> tuple[bytes, bytes]:
+    """
+    Return the least and the greatest key of the session of a handle.
+
+    :raises ValueError: the text is no handle.
+    """
+    if not is_handle(handle):
+        raise ValueError('a handle is 32 hexadecimal digits in lower case')
+    family = bytes.fromhex(handle)
+    return family + bytes(16), family + b'\xff' * 16
+
+
+def is_young_handle(handle: str, shard_bytes: int = 0) -> bool:
+    """Tell of a handle what :func:`is_young` tells of a session id."""
+    return _is_lately(handle_second(handle, shard_bytes))
+
+
+def handle_second(handle: str, shard_bytes: int = 0) -> int:
+    """Return the second in which the first id of a session was made."""
+    return int(handle[2 * shard_bytes :][:_SECOND], 16)
 
 
 def handle(session_id: str, shard_bytes: int = 0) -> str:
@@ -96,8 +132,11 @@ def is_young(session_id: str) -> bool:
 
     Clocks of the hosts that make session ids may differ by as much.
     """
-    age = int(time.time()) - int(session_id[:_SECOND], 16)
-    return abs(age) <= _YOUNG
+    return _is_lately(int(session_id[:_SECOND], 16))
+
+
+def _is_lately(second: int) -> bool:
+    return abs(int(time.time()) - second) <= YOUNG
 
 
 def _handle(session_id: str, shard_bytes: int) -> bytes:

@@ -17,11 +17,15 @@ DEFAULT_COLUMNS = (
     'revision',
     'userid',
 )
+#: What follows them where devices are tracked.
+DEVICE_COLUMNS = ('seen', 'ip', 'agent')
+#: Those that may be NULL.
+OPTIONAL_COLUMNS = frozenset({'userid', *DEVICE_COLUMNS})
 _INTEGERS = frozenset({'tinyint', 'smallint', 'mediumint', 'int', 'bigint'})
 _CHARACTERS = frozenset({'char', 'varchar'})
 _BYTES = frozenset({'binary', 'varbinary'})
 _TEXTS = frozenset({'tinytext', 'text', 'mediumtext', 'longtext'})
-_BLOBS = frozenset({'tinyblob', 'blob', 'mediumblob', 'longblob'})
+BLOBS = frozenset({'tinyblob', 'blob', 'mediumblob', 'longblob'})
 # these do not fit into the types that a table of ours is created with
 _LONG = frozenset({'longtext', 'longblob', 'json'})
 
@@ -30,7 +34,8 @@ class Layout:
     """
     Names and types of the columns of one session table.
 
-    :param names: the name of each of :data:`DEFAULT_COLUMNS`.
+    :param names: the name of each of :data:`DEFAULT_COLUMNS`, and of
+        :data:`DEVICE_COLUMNS` where devices are tracked.
     :param binary: whether payloads are ``bytes``.
     :param plain: whether payloads are plain ASCII.
     """
@@ -63,19 +68,23 @@ class Layout:
             'session_id': 'binary(32)',
             'data': 'mediumblob' if self._binary else 'mediumtext',
             'userid': 'varchar(255)',
+            'ip': 'varbinary(16)',
+            'agent': 'varchar(255)',
         }
         type_ = type_ or types.get(name, 'bigint unsigned')
         words = [quoted(actual or self.names[name]), type_]
         if 'text' in type_ or 'char' in type_:
             words.append('CHARACTER SET utf8mb4 COLLATE utf8mb4_bin')
-        words.append('NULL' if name == 'userid' else 'NOT NULL')
+        words.append('NULL' if name in OPTIONAL_COLUMNS else 'NOT NULL')
         return ' '.join(words)
 
     def fits(self, name: str, column: Column) -> bool:
         """Tell whether a column has a type that will do."""
         if name == 'session_id':
             return column.type.lower() == 'binary(32)'
-        if name == 'userid':
+        if name == 'ip':
+            return column.base == 'varbinary' and (column.octets or 0) >= 16
+        if name in ('userid', 'agent'):
             return (
                 column.base == 'varchar'
                 and column.character_set == 'utf8mb4'
@@ -83,10 +92,10 @@ class Layout:
             )
         if name == 'data':
             if self._binary:
-                return column.base in _BLOBS
+                return column.base in BLOBS
             return (
                 column.base == 'json'
-                or column.base in _BLOBS
+                or column.base in BLOBS
                 or (
                     column.base in _TEXTS
                     and (self._plain or column.character_set == 'utf8mb4')
@@ -111,7 +120,10 @@ class Layout:
             return 'binary(32)' if short else None
         if name == 'data':
             return self._wide_data(column)
-        if name == 'userid':
+        if name == 'ip':
+            short = base in _BYTES and (column.octets or 0) <= 16
+            return 'varbinary(16)' if short else None
+        if name in ('userid', 'agent'):
             if base in _CHARACTERS:
                 length = re.findall(r'\d+', column.type)[0]
                 return f'varchar({max(int(length), 255)})'
@@ -120,10 +132,10 @@ class Layout:
 
     def _wide_data(self, column: Column) -> str | None:
         base = column.base
-        if base not in _CHARACTERS | _BYTES | _TEXTS | _BLOBS | {'json'}:
+        if base not in _CHARACTERS | _BYTES | _TEXTS | BLOBS | {'json'}:
             return None
         # bytes need not be a text in any character set
-        blob = self._binary or base in _BYTES | _BLOBS
+        blob = self._binary or base in _BYTES | BLOBS
         long = base in _LONG or (
             # the same characters may need more bytes
             base == 'mediumtext' and column.character_set != 'utf8mb4'

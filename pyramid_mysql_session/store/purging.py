@@ -95,14 +95,19 @@ class Purger:
         self._expires = table.column('expires')
         self._skips_locked = True
 
-    def purge(self, stop: Callable[[], bool], exclusive: bool) -> int:
+    def purge(
+        self,
+        stop: Callable[[], bool],
+        exclusive: bool,
+        progress: Callable[[int], None],
+    ) -> int:
         """Delete in batches; see :meth:`.MySQLSessionStore.purge`."""
         began = time.monotonic()
         deleted, at = 0, _Progress(self._batch)
         while not (at.ended or stop()):
             tried = time.monotonic()
             try:
-                deleted += self._access.run(
+                rows = self._access.run(
                     partial(self._purge_batch, at, exclusive)
                 )
             except TransactionTooLarge:
@@ -110,6 +115,8 @@ class Purger:
                     raise
                 at.batch //= 2
                 continue
+            deleted += rows
+            progress(rows)
             if not at.ended:
                 took = time.monotonic() - tried
                 # it holds neither connection nor lock meanwhile

@@ -22,6 +22,7 @@ from .access import TableAccess
 from .keys import FAMILY_BYTES, is_young
 from .results import (
     Deletion,
+    Device,
     Living,
     LockedRecord,
     Outcome,
@@ -36,8 +37,8 @@ log = logging.getLogger(__name__)
 #: How many renewals a deletion follows; it meets one after the other only if
 #: somebody wants it so.
 RENEWALS = 10
-# seconds, after which a server that lags may have what others stored
-_SECOND_LOOK = 0.1
+#: Seconds after which a server that lags may have what others stored.
+SECOND_LOOK = 0.1
 # seconds between looks for what became of a statement without an answer
 _PAUSES = (0.05, 0.1, 0.2)
 
@@ -54,19 +55,13 @@ class Records:
         self._access = access
         self._write = statements
 
-    def of_row(self, row: Sequence[Any]) -> Record:
+    def _of_row(self, row: Sequence[Any]) -> Record:
         """Return the record of what a SELECT of the columns gave."""
         payload, created, expires, revision, now = row
         # a passed-in pool may convert numbers in its own way
-        record = Record(
-            payload, int(created), int(expires), int(revision), int(now)
-        )
-        absolute_timeout = self._access.absolute_timeout
-        if absolute_timeout is not None:
-            deadline = record.created + absolute_timeout
-            if deadline < record.expires:
-                record = record._replace(expires=deadline)
-        return record
+        created = int(created)
+        expires = self._access.deadline(created, int(expires))
+        return Record(payload, created, expires, int(revision), int(now))
 
     def load(self, session_id: str) -> Record | None:
         return self._access.run(
@@ -106,24 +101,29 @@ class Records:
         idle_timeout: int | None,
         userid: UserID | None,
         replaces: Sequence[str],
+        device: Device | None,
+        ended: list[str] | None,
     ) -> int:
         access = self._access
         access.ready()
         revision = revisions.first()
         insert = self._write.insert(
-            session_id, payload, revision, idle_timeout, userid
+            session_id, payload, revision, idle_timeout, userid, device
         )
         missed: set[str] = set()
+        # an attempt that nobody knows of may have ended them
+        gone = set(replaces)
 
         def work(connection: Connection) -> int:
             self._see_what_it_takes(connection)
             missed.clear()
+            found = set()
             if replaces:
                 connection.begin()
                 for replaced in replaces:
-                    if not self._delete_family(
-                        connection, replaced
-                    ) and is_young(replaced):
+                    if self._delete_family(connection, replaced):
+                        found.add(replaced)
+                    elif is_young(replaced):
                         missed.add(replaced)
             written = revision
             try:
@@ -137,7 +137,9 @@ class Records:
                 ):
                     raise
                 inserted = False
-            if not inserted:
+            if inserted:
+                gone.intersection_update(found)
+            else:
                 # nobody else can know this id: the row is ours when the
                 # answer to the INSERT was lost
                 record = self._fetch(connection, session_id)
@@ -155,9 +157,12 @@ class Records:
         for replaced in missed:
             # the new session is stored, whatever becomes of this
             try:
-                self.delete(replaced, None)
+                if self.delete(replaced, None).done:
+                    gone.add(replaced)
             except SessionError as exc:
                 log.warning('an old session may not have ended: %s', exc)
+        if ended is not None:
+            ended += [each for each in replaces if each in gone]
         return written
 
     def measure(self, payload: Payload, userid: UserID | None) -> None:
@@ -179,6 +184,7 @@ class Records:
         userid: UserID | None,
         new_session_id: str | None,
         attempted: int | None,
+        device: Device | None,
     ) -> Outcome:
         written = attempted or revisions.following(revision)
         self._access.ready()
@@ -190,6 +196,7 @@ class Records:
             userid,
             new_session_id,
             written,
+            device,
         )
 
         def work(connection: Connection) -> Outcome:
@@ -236,9 +243,13 @@ class Records:
             raise
 
     def touch(
-        self, session_id: str, idle_timeout: int | None, revision: int | None
+        self,
+        session_id: str,
+        idle_timeout: int | None,
+        revision: int | None,
+        device: Device | None,
     ) -> bool | None:
-        sql = self._write.touch(session_id, idle_timeout, revision)
+        sql = self._write.touch(session_id, idle_timeout, revision, device)
 
         def work(connection: Connection) -> bool | None:
             if connection.execute(sql):
@@ -255,7 +266,7 @@ class Records:
         deletion = self._delete_now(session_id, revision)
         if revision is None and not deletion.done and is_young(session_id):
             # on a server that lags it may only not be there yet
-            time.sleep(_SECOND_LOOK)
+            time.sleep(SECOND_LOOK)
             deletion = self._delete_now(session_id, revision)
         return deletion
 
@@ -329,7 +340,7 @@ class Records:
             self._write.of_session(session_id),
             locking=locking,
         )
-        return self.of_row(rows[0]) if rows else None
+        return self._of_row(rows[0]) if rows else None
 
     def _see_what_it_takes(self, connection: Connection) -> None:
         """Read the limit of statements anew if one may have been too large."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from . import revisions
 
@@ -83,12 +83,34 @@ class Deletion(NamedTuple):
     stored: Record | None = None
 
 
+class Device(NamedTuple):
+    """What a request tells of the device that it came from."""
+
+    #: The 4 or 16 bytes of its network address.
+    ip: bytes | None = None
+    #: What its browser calls itself, 255 characters at most.
+    agent: str | None = None
+
+    def __repr__(self) -> str:
+        return '<Device>'
+
+
+class Ending(NamedTuple):
+    """A session that was ended, and how."""
+
+    #: What ended it, as far as that was told.
+    request: Any
+    handle: str
+    userid: str | None
+    how: str
+
+
 class LockedRecord:
     """
     A record whose row stays locked until the transaction ends.
 
     :param write: executes the UPDATE; takes what :meth:`save` does, with the
-        revisions that are replaced and written.
+        revision that is replaced and, before the device, that written.
     :param delete: deletes the row if it has a revision.
 
     :ivar record: ``None`` when there is no live one.
@@ -112,6 +134,7 @@ class LockedRecord:
         idle_timeout: int | None,
         userid: UserID | None = None,
         new_session_id: str | None = None,
+        device: Device | None = None,
     ) -> bool:
         """Save as the store does; ``False`` when it expired meanwhile."""
         return self.record is not None and bool(
@@ -122,6 +145,7 @@ class LockedRecord:
                 userid,
                 new_session_id,
                 self.revision,
+                device,
             )
         )
 

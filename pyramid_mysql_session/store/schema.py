@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ..connection.driver import Connection
 from ..errors import SchemaError
-from .catalogue import Catalogue, Column
+from .catalogue import Catalogue, Column, Index
 from .columns import check_null, check_ours, check_owner
 from .findings import Findings
 from .indexes import (
     check_key,
     check_leading,
     check_unique,
+    leading,
     primary_columns,
 )
-from .layout import DEFAULT_COLUMNS, Layout
+from .layout import BLOBS, Layout
 from .quoting import quoted
 from .surroundings import (
     check_binary_log,
@@ -31,7 +32,7 @@ class Table:
     Names and types of one session table.
 
     :param name: schema and table; without a schema the connection's.
-    :param columns: the name of each of :data:`DEFAULT_COLUMNS`.
+    :param columns: the names of the columns, see :class:`.Layout`.
     :param binary: whether payloads are ``bytes``.
     :param plain: whether payloads are plain ASCII.
     """
@@ -47,6 +48,8 @@ class Table:
         self._plain = plain
         self._binary = binary
         self._layout = Layout(columns, binary, plain)
+        #: Whether the table has columns for devices.
+        self.tracks_devices = 'seen' in columns
         self.quoted = '.'.join(quoted(part) for part in name if part)
         #: The quoted name of the index on the key, known after a check.
         self.key_index = '`PRIMARY`'
@@ -55,6 +58,15 @@ class Table:
         """Return the quoted name of a column, by its default name."""
         return self._layout.quoted(name)
 
+    def column_key(self, name: str) -> str:
+        """Return the name of a column as :class:`.Catalogue` lists it."""
+        return self._layout.key(name)
+
+    def index_on(self, name: str, indexes: Iterable[Index]) -> str | None:
+        """Return the quoted name of an index that finds what a column has."""
+        found = leading(indexes, self._layout.key(name))
+        return next((quoted(x.name) for x in found if not x.show), None)
+
     def create(self, connection: Connection) -> None:
         """Create the table unless it exists."""
         connection.execute(self.create_statement())
@@ -62,7 +74,7 @@ class Table:
     def create_statement(self) -> str:
         """Return the CREATE TABLE statement."""
         definitions = [
-            *(self._layout.definition(name) for name in DEFAULT_COLUMNS),
+            *(self._layout.definition(name) for name in self._layout.names),
             f'PRIMARY KEY ({self.column("session_id")})',
             f'KEY ({self.column("expires")})',
             f'KEY ({self.column("userid")})',
@@ -129,6 +141,9 @@ class Table:
         # plain ASCII arrives unharmed in every character set, but MySQL's
         # own JSON type writes its text anew, without the escapes
         if self._binary or (self._plain and data.base != 'json'):
+            return
+        # what is stored as bytes arrives as bytes
+        if data.base in BLOBS:
             return
         if connection.character_set != 'utf8mb4':
             raise SchemaError(

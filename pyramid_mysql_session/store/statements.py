@@ -8,7 +8,8 @@ from typing import NamedTuple
 from ..errors import PayloadNotSerializable, PayloadTooLarge
 from . import keys
 from .access import TableAccess
-from .results import Payload, UserID
+from .quoting import text_literal
+from .results import Device, Payload, UserID
 from .userids import userid_literal
 
 #: MariaDB makes a subquery of a list of 1000 values, MySQL gives up on the
@@ -47,6 +48,7 @@ class Statements:
         self._data = column('data')
         self._revision = column('revision')
         self._userid = column('userid')
+        self._tracks = access.table.tracks_devices
         self.columns = (
             f'{self._data}, {self._created}, {self._expires}, '
             f'{self._revision}, UNIX_TIMESTAMP()'
@@ -73,19 +75,23 @@ class Statements:
         revision: int,
         idle_timeout: int | None,
         userid: UserID | None,
+        device: Device | None,
     ) -> Statement:
         access = self._access
         user = _userid(userid)
         self._fit(payload)
+        tracked = self._tracked(device)
+        more = ''.join(f'{column}, ' for column in tracked)
+        values = ''.join(f'{value}, ' for value in tracked.values())
         timeouts = (idle_timeout, access.absolute_timeout)
         idle = min(each for each in timeouts if each is not None)
         return Statement(
             f'INSERT INTO {access.name} ({self._key}, {self._created}, '
-            f'{self._expires}, {self._revision}, {self._userid}, '
+            f'{self._expires}, {self._revision}, {self._userid}, {more}'
             f'{self._data}) '
             f'VALUES ({self._id(session_id)}, UNIX_TIMESTAMP(), '
             f'UNIX_TIMESTAMP() + {idle:d}, {revision:d}, '
-            f'{user}, ',
+            f'{user}, {values}',
             payload,
             ')',
         )
@@ -99,12 +105,14 @@ class Statements:
         userid: UserID | None,
         new_session_id: str | None,
         written: int,
+        device: Device | None,
     ) -> Statement:
         """Write what replaces a revision with another, if it is there."""
         access = self._access
         head = (
             f'UPDATE {access.name} SET {self._revision} = {written:d}, '
             f'{self._expires} = {self._after(idle_timeout)}'
+            f'{self._note(device)}'
         )
         if new_session_id is not None:
             head += f', {self._key} = {self._id(new_session_id)}'
@@ -118,7 +126,11 @@ class Statements:
         return Statement(head, payload, rest)
 
     def touch(
-        self, session_id: str, idle_timeout: int | None, revision: int | None
+        self,
+        session_id: str,
+        idle_timeout: int | None,
+        revision: int | None,
+        device: Device | None,
     ) -> str:
         access = self._access
         unchanged = ''
@@ -126,7 +138,8 @@ class Statements:
             unchanged = f' AND {self._revision} = {revision:d}'
         return (
             f'UPDATE {access.name} SET {self._expires} = '
-            f'GREATEST({self._expires}, {self._after(idle_timeout)}) '
+            f'GREATEST({self._expires}, {self._after(idle_timeout)})'
+            f'{self._note(device)} '
             f'{self._where(session_id)}{unchanged} AND {access.row_alive}'
         )
 
@@ -152,16 +165,60 @@ class Statements:
         return (
             f'DELETE {self._access.name} FROM {self._access.name} '
             f'FORCE INDEX ({self._access.table.key_index}) '
-            f'WHERE {self._key} IN ({listed(some)}) AND {condition}'
+            f'WHERE {self.has_key(some)} AND {condition}'
+        )
+
+    def has_key(self, some: Sequence[bytes]) -> str:
+        """Write what is true of the rows of some keys."""
+        return f'{self._key} IN ({listed(some)})'
+
+    def of_user(self, userid: UserID) -> str:
+        """Write what is true of the rows of a user, dead ones too."""
+        # utf8mb4_bin finds 'me ' for 'me'; bytes are compared exactly
+        literal = userid_literal(userid)
+        return (
+            f'{self._userid} = {literal} '
+            f'AND CAST({self._userid} AS BINARY) = CAST({literal} AS BINARY)'
         )
 
     def find_family(self, session_id: str) -> str:
         return f'SELECT 1 {self._from_family(session_id)}'
 
+    def of_handle(self, handle: str) -> str:
+        """Write what is true of the row of the session of a handle."""
+        least, greatest = keys.handle_range(handle)
+        return self._between(least, greatest)
+
+    def in_table(self, condition: str) -> str:
+        """Write FROM and WHERE of what the primary key finds."""
+        # both servers read and lock every row of a small table without a
+        # hint, which a DELETE takes only in the form that names the table
+        access = self._access
+        # the name of the index is known after that
+        access.ready()
+        return (
+            f'FROM {access.name} FORCE INDEX ({access.table.key_index}) '
+            f'WHERE {condition}'
+        )
+
     def of_family(self, session_id: str) -> str:
         """Write what is true of the row of a session, renewed or not."""
-        least, greatest = keys.family_range(session_id, self._shard_bytes)
-        return f"{self._key} BETWEEN x'{least.hex()}' AND x'{greatest.hex()}'"
+        return self._between(*keys.family_range(session_id, self._shard_bytes))
+
+    def of_either(self, keep: str) -> str:
+        """
+        Write the same of a handle, or of an id that the session has or had.
+
+        :raises ValueError: it is neither.
+        """
+        if keys.is_handle(keep):
+            return self.of_handle(keep)
+        if not keys.is_session_id(keep):
+            raise ValueError(
+                'keep: expected the handle of a session, 32 hexadecimal '
+                'digits in lower case, or an id of it'
+            )
+        return self.of_family(keep)
 
     def measure(self, payload: Payload, userid: UserID | None) -> None:
         """
@@ -194,12 +251,32 @@ class Statements:
             )
 
     def _from_family(self, session_id: str) -> str:
-        # both servers read and lock every row of a small table without a
-        # hint, which a DELETE takes only in the form that names the table
-        access = self._access
-        return (
-            f'FROM {access.name} FORCE INDEX ({access.table.key_index}) '
-            f'WHERE {self.of_family(session_id)}'
+        return self.in_table(self.of_family(session_id))
+
+    def _between(self, least: bytes, greatest: bytes) -> str:
+        return f"{self._key} BETWEEN x'{least.hex()}' AND x'{greatest.hex()}'"
+
+    def _tracked(self, device: Device | None) -> dict[str, str]:
+        """Return SQL for the device columns, by their quoted names."""
+        if not self._tracks:
+            return {}
+        column = self._access.column
+        values = {column('seen'): 'UNIX_TIMESTAMP()'}
+        if device is not None:
+            ip, agent = device
+            values |= {
+                column('ip'): 'NULL' if ip is None else f"x'{ip.hex()}'",
+                column('agent'): 'NULL'
+                if agent is None
+                else text_literal(agent),
+            }
+        return values
+
+    def _note(self, device: Device | None) -> str:
+        """Write what an UPDATE sets besides where devices are tracked."""
+        return ''.join(
+            f', {column} = {value}'
+            for column, value in self._tracked(device).items()
         )
 
     def _where(self, session_id: str) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from pyramid_mysql_session import StoreUnavailable
 from pyramid_mysql_session.store.keys import (
+    handle,
     make_session_id,
     renew_session_id,
     stored_key,
@@ -259,8 +260,8 @@ def test_sessions_of_a_user_are_found_and_deleted(store, many):
 
 def test_all_sessions_are_counted_and_listed(store, many):
     assert store.count() == MANY
-    keys = [session.key for session in store.iter_sessions(batch=7)]
-    assert keys == sorted(stored_key(each, 1) for each in many)
+    handles = [session.handle for session in store.iter_sessions(batch=7)]
+    assert handles == sorted(handle(each, 1) for each in many)
 
 
 def test_clear_deletes_all_sessions(sharded, store, many):

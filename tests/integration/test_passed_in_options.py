@@ -7,7 +7,12 @@ import MySQLdb.cursors
 import pytest
 from MySQLdb.constants import CLIENT
 
-from pyramid_mysql_session.store.keys import make_session_id, stored_key
+from pyramid_mysql_session.store.keys import (
+    handle,
+    make_session_id,
+    stored_key,
+)
+from pyramid_mysql_session.store.results import Device
 from tests import helpers
 
 # what mysqlclient says when DBUtils pings
@@ -17,6 +22,8 @@ pytestmark = pytest.mark.filterwarnings(
 
 #: Text that every way of quoting must survive.
 TEXT = 'a\'b"c`d\\e\0f\x1a%s\nü😀\ud800'
+
+IP, AGENT = bytes([192, 0, 2, 7]), 'Zoë\'s "😀"\\%s ' + 'ü' * 240
 
 #: What is asked of a connection before and after we used it.
 STATE = (
@@ -152,11 +159,13 @@ class TestOptions:
         self, database, make_pool, make_app, name
     ):
         pool = make_pool(*POOLS[name])
-        store = make_app(pool=pool).store
-        kept, other, dead = (make_session_id() for _ in range(3))
+        store = make_app(pool=pool, track_devices=True).store
+        kept, other, more, dead = (make_session_id() for _ in range(4))
         before = state(pool)
-        for session_id in (kept, other, dead):
-            store.create(session_id, '{"a":1}', 60, 'Zoë 😀')
+        for session_id in (kept, other, more, dead):
+            store.create(
+                session_id, '{"a":1}', 60, 'Zoë 😀', device=Device(IP, AGENT)
+            )
         record = store.load(dead)
         database.query(
             'UPDATE sessions SET expires = 1 WHERE session_id = %s',
@@ -164,19 +173,32 @@ class TestOptions:
         )
 
         assert store.check_table() == []
-        assert store.count() == 2
-        assert [found.userid for found in store.iter_sessions()] == [
-            'Zoë 😀'
-        ] * 2
-        assert {type(found.key) for found in store.for_user('Zoë 😀')} == {
-            bytes
+        assert store.count() == store.count('Zoë 😀') == 3
+        newest = store.for_user('Zoë 😀')
+        for found in (*store.iter_sessions(), *newest):
+            assert found.userid == 'Zoë 😀'
+            assert (found.ip, found.agent) == ('192.0.2.7', AGENT)
+            assert found.created == found.seen == found.expires - 60
+            assert (found.size, found.data()) == (7, {'a': 1})
+        assert {found.handle for found in newest} == {
+            handle(each) for each in (kept, other, more)
         }
+        assert store.for_user('Zoë 😀', 2) == newest[:2]
+        assert store.for_user('Zoë 😀', 2, newest[1].handle) == newest[2:]
+        stats = store.stats()
+        assert stats[:4] == (3, 1, 0, 1)
+        assert (stats.oldest, stats.exact) == (newest[-1].created, True)
+        assert store.ping() is True
+        assert store.end(handle(more), 'Zoë') is False
+        assert store.end(handle(more), 'Zoë 😀') is True
+        assert store.end(handle(more)) is False
         assert not store.touch(dead, 60)
         # the same second: an UPDATE that changes nothing
         assert store.touch(kept, 60)
         assert store.save(dead, '{}', record.revision, 60).stored is None
         assert store.purge(exclusive=True) == 1
         assert store.delete_for_user('Zoë 😀', keep=kept) == 1
+        assert store.limit_for_user('Zoë 😀', 1) == 0
         assert store.load(other) is None
         assert store.load(kept).payload in ('{"a":1}', b'{"a":1}')
         assert store.clear() == 1

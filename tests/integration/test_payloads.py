@@ -14,7 +14,11 @@ from pyramid_mysql_session import (
     UserIDError,
 )
 from pyramid_mysql_session.store import users
-from pyramid_mysql_session.store.keys import make_session_id, renew_session_id
+from pyramid_mysql_session.store.keys import (
+    handle,
+    make_session_id,
+    renew_session_id,
+)
 from pyramid_mysql_session.store.statements import Statements
 from tests import helpers
 
@@ -276,6 +280,22 @@ class TestSerializers:
             "charset='utf8mb4'."
         )
 
+    def test_any_pool_brings_text_back_from_a_binary_column(
+        self, database, make_app, make_pool
+    ):
+        before = make_app(serializer=RAW_JSON)
+        before.run(put('ü表😀'))
+        database.query(
+            'ALTER TABLE sessions MODIFY COLUMN data mediumblob NOT NULL'
+        )
+        app = make_app(
+            serializer=RAW_JSON, pool=make_pool({'charset': 'latin1'})
+        )
+
+        assert helpers.twin(before, app).run(read).json == {'text': 'ü表😀'}
+        helpers.twin(before, app).run(put('😀é'))
+        assert helpers.twin(before, app).run(read).json == {'text': '😀é'}
+
     @pytest.mark.parametrize('pool', [{}, {'charset': 'latin1'}])
     def test_binary_payload_comes_back_equal(
         self, database, make_app, make_pool, pool
@@ -391,18 +411,20 @@ class TestUserid:
         store = make_app().store
         ids = [make_session_id()]
         store.create(ids[0], '{}', 100, 'ada')
-        delete_keys = Statements.delete_keys
+        has_key = Statements.has_key
 
         def renew_first(*args):
             revision = store.load(ids[-1]).revision
             ids.append(renew_session_id(ids[-1]))
             store.save(ids[-2], None, revision, 100, None, ids[-1])
-            return delete_keys(*args)
+            return has_key(*args)
 
         with monkeypatch.context() as patch:
-            patch.setattr(Statements, 'delete_keys', renew_first)
+            patch.setattr(Statements, 'has_key', renew_first)
             with pytest.raises(LockTimeout, match='renewed each time'):
                 store.delete_for_user('ada')
+            with pytest.raises(LockTimeout, match='renewed each time'):
+                store.end(handle(ids[0]))
 
         assert store.delete_for_user('ada') == 1
 
@@ -413,7 +435,7 @@ class TestUserid:
         one, two = make_session_id(), make_session_id()
         store.create(one, '{}', 100, 'ada')
         store.create(two, '{}', 100, 'ada')
-        delete_keys = Statements.delete_keys
+        has_key = Statements.has_key
         renewed = []
 
         def renew_once(*args):
@@ -421,9 +443,9 @@ class TestUserid:
                 renewed.append(renew_session_id(one))
                 revision = store.load(one).revision
                 store.save(one, None, revision, 100, None, renewed[0])
-            return delete_keys(*args)
+            return has_key(*args)
 
-        monkeypatch.setattr(Statements, 'delete_keys', renew_once)
+        monkeypatch.setattr(Statements, 'has_key', renew_once)
 
         assert store.delete_for_user('ada') == 2
         assert store.count() == 0

@@ -95,29 +95,38 @@ class TestOthers:
             store.create(make_session_id(), '{}', 100, 'ada')
         refer(database, 1)
 
+        endings = []
+        store._on_end = endings.append
+
         with pytest.raises(StoreUnavailable, match='foreign key'):
             store.delete_for_user('ada')
         assert rows() == 1
+        assert len(endings) == 4
+        ((kept,),) = database.query('SELECT HEX(session_id) FROM sessions')
+        assert kept[:32].lower() not in {each.handle for each in endings}
+        with pytest.raises(StoreUnavailable, match='foreign key'):
+            store.end(kept[:32].lower())
+        assert len(endings) == 4
 
     def test_clear_deletes_what_is_renewed_meanwhile(
         self, store, rows, monkeypatch
     ):
         ids = [make_session_id() for _ in range(30)]
         revisions = {each: store.create(each, '{}', 100) for each in ids}
-        execute = Connection.execute
+        fetch = Connection.fetch
         renewed = []
 
-        def renewing(self, sql, *args):
-            if sql.startswith('DELETE') and not renewed:
+        def renewing(self, sql, locking=False):
+            if locking and not renewed:
                 for each in ids:
                     new = each[:30] + make_session_id()[30:]
                     renewed.append(new)
                     store.save(
                         each, None, revisions[each], 100, new_session_id=new
                     )
-            return execute(self, sql, *args)
+            return fetch(self, sql, locking)
 
-        monkeypatch.setattr(Connection, 'execute', renewing)
+        monkeypatch.setattr(Connection, 'fetch', renewing)
 
         assert store.clear() == 30
         assert rows() == 0
@@ -134,6 +143,10 @@ class TestOldPrimary:
             lambda store: store.count(),
             lambda store: store.delete_for_user('ada'),
             lambda store: store.clear(),
+            lambda store: store.end('0' * 32),
+            lambda store: store.limit_for_user('ada', 1),
+            lambda store: store.count('ada'),
+            lambda store: store.stats(),
         ],
     )
     def test_empty_answer_is_asked_for_again_on_a_new_connection(

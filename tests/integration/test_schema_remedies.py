@@ -405,3 +405,145 @@ def test_deviation_is_told_when_a_session_is_first_used(database, app):
 
     with pytest.raises(SchemaError, match='column `data` is missing'):
         app.run(fill)
+
+
+class TestDevices:
+    """The columns of devices are wanted only where devices are tracked."""
+
+    DEVICES = (
+        'ADD COLUMN seen BIGINT UNSIGNED, ADD COLUMN ip VARBINARY(16), '
+        f'ADD COLUMN agent VARCHAR(255) {UTF8}'
+    )
+
+    @pytest.fixture
+    def app(self, make_app):
+        return make_app(userid_key='userid', track_devices=True)
+
+    @pytest.mark.parametrize(
+        ('change', 'deviation'),
+        [
+            (
+                'COMMENT=""',
+                'column `seen` is missing; column `ip` is missing; '
+                'column `agent` is missing',
+            ),
+            (
+                f'{DEVICES}; DROP COLUMN ip',
+                'column `ip` is missing',
+            ),
+            (
+                f'{DEVICES}; MODIFY COLUMN seen INT',
+                'column `seen` is int',
+            ),
+            (
+                f'{DEVICES}; MODIFY COLUMN seen BIGINT UNSIGNED NOT NULL',
+                'column `seen` is NOT NULL',
+            ),
+            (
+                f'{DEVICES}; MODIFY COLUMN ip VARBINARY(4)',
+                'column `ip` is varbinary(4)',
+            ),
+            (
+                f'{DEVICES}; MODIFY COLUMN ip BINARY(16) NOT NULL',
+                'column `ip` is binary(16); column `ip` is NOT NULL',
+            ),
+            (
+                f'{DEVICES}; MODIFY COLUMN agent VARCHAR(255) '
+                'CHARACTER SET latin1',
+                'column `agent` is varchar(255) in latin1',
+            ),
+            (
+                f'{DEVICES}; MODIFY COLUMN agent VARCHAR(99) {UTF8} NOT NULL',
+                'column `agent` is varchar(99) in utf8mb4; '
+                'column `agent` is NOT NULL',
+            ),
+            (
+                f'{DEVICES}; MODIFY COLUMN agent VARCHAR(300) {UTF8} NOT NULL',
+                'column `agent` is NOT NULL',
+            ),
+        ],
+    )
+    def test_column_of_devices_that_will_not_do(
+        self, database, app, change, deviation
+    ):
+        alter(database, change)
+        put_row(database)
+        error, found = problem(app.store)
+        before = definitions(database)
+        held = rows(database, before)
+
+        assert found == deviation
+        assert mended(database, app.store, error.remedy) == []
+        assert rows(database, before) == held
+        database.query('DELETE FROM sessions')
+        use(app)
+
+    @pytest.mark.parametrize(
+        'change',
+        [
+            'MODIFY COLUMN ip CHAR(39)',
+            'MODIFY COLUMN ip VARBINARY(20)',
+            'MODIFY COLUMN agent TEXT',
+        ],
+    )
+    def test_column_of_devices_is_wider_or_stays(self, database, app, change):
+        alter(database, f'{self.DEVICES}; {change}')
+        if 'VARBINARY' in change:
+            assert app.store.check_table() == []
+        else:
+            error, _ = problem(app.store)
+            assert 'ALTER TABLE' not in error.remedy
+            assert 'may not survive another type' in error.remedy
+
+    def test_devices_are_tracked_and_not_tracked_without_migration(
+        self, database, make_app, app
+    ):
+        off = make_app(userid_key='userid')
+        app.run(fill, headers={'User-Agent': 'Lynx'})
+        before = database.query('SELECT seen, ip, agent FROM sessions')
+        assert [agent for _, _, agent in before] == ['Lynx']
+        created = definitions(database)
+
+        assert off.store.check_table() == []
+        helpers.twin(app, off).run(fill, headers={'User-Agent': 'Firefox'})
+        off.browser().run(fill)
+
+        found = database.query('SELECT seen, ip, agent FROM sessions')
+        assert sorted(found, key=str) == sorted(
+            [*before, (None, None, None)], key=str
+        )
+        assert app.store.check_table() == []
+        app.run(lambda request: request.session.update(more=1))
+        assert len(app.store.for_user('Zoë')) == 2
+        assert definitions(database) == created
+
+    @pytest.mark.parametrize('column', ['seen', 'ip', 'agent'])
+    def test_column_of_devices_that_is_not_used_must_not_be_in_the_way(
+        self, database, make_app, column
+    ):
+        types = {'seen': 'BIGINT UNSIGNED', 'ip': 'VARBINARY(16)'}
+        type_ = types.get(column, f'VARCHAR(255) {UTF8}')
+        alter(
+            database,
+            f'{self.DEVICES}; MODIFY COLUMN {column} {type_} NOT NULL',
+        )
+        off = make_app(userid_key='userid')
+
+        error, found = problem(off.store)
+
+        assert found == f'column `{column}` is NOT NULL and has no default'
+        assert mended(database, off.store, error.remedy) == []
+        use(off)
+
+    def test_column_of_devices_with_a_default_is_not_in_the_way(
+        self, database, make_app
+    ):
+        alter(
+            database,
+            f'{self.DEVICES}; '
+            'MODIFY COLUMN seen BIGINT UNSIGNED NOT NULL DEFAULT 0',
+        )
+        off = make_app(userid_key='userid')
+
+        assert off.store.check_table() == []
+        use(off)

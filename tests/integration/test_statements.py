@@ -93,10 +93,13 @@ def verbs(log):
 SECRET = 'a-secret-of-the-tests-of-statements-of-40'
 
 
-@pytest.fixture
-def app(database):
+@pytest.fixture(params=[False, True, 'truncated'], ids=str)
+def app(request, database):
     """An application with a warm connection, and a browser with a session."""
-    app = helpers.application(database, secret=SECRET)
+    # devices are noted with what is sent anyway
+    app = helpers.application(
+        database, secret=SECRET, track_devices=request.param
+    )
     app.run(fill)
     yield app
     app.close()

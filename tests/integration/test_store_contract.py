@@ -39,7 +39,11 @@ class TestMySQLStore(StoreContract):
         clock.pool.close()
 
     @pytest.fixture
-    def make_store(self, database, clock):
+    def endings(self):
+        return []
+
+    @pytest.fixture
+    def make_store(self, database, clock, endings):
         factories = []
 
         def make(**options):
@@ -49,7 +53,9 @@ class TestMySQLStore(StoreContract):
             factories.append(
                 session_factory_from_settings(settings, clock.pool)
             )
-            return factories[-1].store
+            store = factories[-1].store
+            store._on_end = endings.append
+            return store
 
         yield make
         for factory in factories:

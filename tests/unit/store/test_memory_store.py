@@ -10,13 +10,18 @@ class TestMemoryStore(StoreContract):
         return Clock()
 
     @pytest.fixture
-    def make_store(self, clock):
+    def endings(self):
+        return []
+
+    @pytest.fixture
+    def make_store(self, clock, endings):
         rows = {}
 
         def make(**options):
             store = MemoryStore(clock, **options)
             # all stores have one table
             store.rows = rows
+            store.endings = endings
             return store
 
         return make

@@ -48,7 +48,7 @@ class TestLockedRecord:
 
         assert row.save('{}', 60, 'ada') is True
 
-        assert sent == [('{}', 7, 60, 'ada', None, row.revision)]
+        assert sent == [('{}', 7, 60, 'ada', None, row.revision, None)]
         assert RECORD.precedes(row.revision)
 
     def test_delete_names_the_revision(self, lock, sent):
