@@ -25,10 +25,13 @@ from .errors import (
 )
 from .events import (
     SessionCreated,
+    SessionEnded,
+    SessionFailed,
     SessionLost,
     SessionMerged,
     SessionRejected,
     SessionsPurged,
+    StoreRetried,
 )
 from .interfaces import IMySQLSessionStore, ISerializer
 from .store.store import MySQLSessionStore
@@ -43,12 +46,15 @@ __all__ = [
     'PayloadTooLarge',
     'SchemaError',
     'SessionCreated',
+    'SessionEnded',
     'SessionError',
+    'SessionFailed',
     'SessionLost',
     'SessionMerged',
     'SessionRejected',
     'SessionsPurged',
     'SettingsError',
+    'StoreRetried',
     'StoreUnavailable',
     'UserIDError',
     'get_store',
@@ -80,9 +86,13 @@ def includeme(config: Any) -> None:
     )
 
     def register() -> None:
-        factory = session_factory_from_settings(
-            registry.settings, registry.get(POOL_KEY)
-        )
+        try:
+            factory = session_factory_from_settings(
+                registry.settings, registry.get(POOL_KEY)
+            )
+        except SettingsError as exc:
+            # where we have found it helps nobody
+            raise exc.with_traceback(None) from None
         factory.serve(registry)
         introspectable['factory'] = pending.factory = factory
         registry.registerUtility(factory, ISessionFactory)
@@ -141,6 +151,10 @@ def get_store(request_or_registry: Any) -> MySQLSessionStore:
     """
     Return the store behind an application's sessions.
 
+    Of a request it is that of the registry, but it knows which session is
+    the request's own, and tells the subscribers of
+    :class:`.SessionEnded` who has ended one.
+
     :raises LookupError: its session factory is not one of this package.
     """
     registry = getattr(request_or_registry, 'registry', request_or_registry)
@@ -152,4 +166,7 @@ def get_store(request_or_registry: Any) -> MySQLSessionStore:
             f'the session factory is {factory!r}, not one of '
             'pyramid_mysql_session: include it in the configuration'
         )
-    return factory.store
+    if registry is request_or_registry:
+        return factory.store
+    request = request_or_registry
+    return factory.store.for_request(request, lambda: request.session.handle)

@@ -45,6 +45,45 @@ class SessionLost(NamedTuple):
     request: Any
 
 
+class SessionEnded(NamedTuple):
+    """
+    A session was ended before its time.
+
+    ``request`` is that which has ended it, ``None`` for one whose response
+    was on its way and for a store that was asked of a registry. ``handle``
+    names the session, ``userid`` is the text of its user id as far as is
+    known: a session that is invalidated without being read has not told.
+    ``how`` is ``invalidate``, ``empty`` (all data was removed), ``end``,
+    ``delete_for_user`` or ``limit_for_user``.
+    """
+
+    request: Any
+    handle: str
+    userid: str | None
+    how: str
+
+
+class SessionFailed(NamedTuple):
+    """
+    A session could not be read or saved; ``error`` is being raised.
+
+    It is a :exc:`pyramid_mysql_session.SessionError`.
+    """
+
+    request: Any
+    error: Any
+
+
+class StoreRetried(NamedTuple):
+    """
+    Something is done again, since it met a conflict or lost its connection.
+
+    ``code`` is the number of the error, ``None`` without one.
+    """
+
+    code: int | None
+
+
 class SessionsPurged(NamedTuple):
     """The reaper deleted ``rows`` expired sessions in ``seconds``."""
 

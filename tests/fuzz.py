@@ -110,6 +110,12 @@ class Listener:
     def failed(self, error):
         pass
 
+    def ended(self, handle, userid, how):
+        pass
+
+    def device(self):
+        return None
+
     def lost(self):
         self.lost_it = True
 

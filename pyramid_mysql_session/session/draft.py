@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from ..errors import PayloadNotSerializable
+from ..errors import PayloadNotSerializable, UserIDError
 from .containers import Containers
 from .merge import FLASH_PREFIX, POPPED_KEY, merge, same
 from .serializers import Payload, dump, freeze, load, thaw
@@ -15,10 +16,19 @@ Data = dict[str, Any]
 
 #: The session's own idle time-out is stored under this key of the payload.
 IDLE_TIMEOUT_KEY = '_idle_timeout_'
+#: How old the session was when its user was confirmed, and who that was.
+CONFIRMED_KEY = '_confirmed_'
+#: The user id, where the application has it somewhere else.
+USERID_KEY = '_userid_'
+#: Says that nobody can tell the user id any more: it stays as it is.
+UNKNOWN: Any = object()
 
+# in the order of _Extras
 _RESERVED = {
     IDLE_TIMEOUT_KEY: 'is a key that remember() uses',
     POPPED_KEY: 'is a key that pop_flash() uses',
+    CONFIRMED_KEY: 'is a key that confirm() uses',
+    USERID_KEY: 'is a key that mysql_session.userid uses',
 }
 
 # what cannot be changed without the session's noticing
@@ -31,6 +41,9 @@ class _Extras(NamedTuple):
     idle_timeout: int | None = None
     #: How many messages were popped so far of each flash queue.
     popped: dict[str, int] | None = None
+    #: Seconds since the session's creation, and the user: ``17:ada``.
+    confirmed: str | None = None
+    userid: Any = None
 
 
 class _Mark(NamedTuple):
@@ -40,6 +53,7 @@ class _Mark(NamedTuple):
     containers: Containers
     base: Payload | None
     extras: _Extras
+    answer: Any
     remembered: bool
     written: bool
     shared: bool
@@ -55,6 +69,7 @@ class Draft:
     :param serializer: turns data into payloads.
     :param userid_key: where the user id stands in the data.
     :param longest_timeout: seconds that an idle time-out has at most.
+    :param ask_userid: tells the user id instead, :data:`UNKNOWN` at last.
 
     :ivar data: what the application works with; ``None`` before its first
         use.
@@ -64,6 +79,9 @@ class Draft:
     """
 
     __slots__ = (
+        '_answer',
+        '_ask_userid',
+        '_asking',
         '_containers',
         '_emptied',
         '_emptied_since',
@@ -84,10 +102,15 @@ class Draft:
         serializer: Any,
         userid_key: str,
         longest_timeout: int | None = None,
+        ask_userid: Callable[[], Any] | None = None,
     ) -> None:
         self._serializer = serializer
         self._userid_key = userid_key
         self._longest_timeout = longest_timeout
+        self._ask_userid = ask_userid
+        # what it told last
+        self._answer: Any = UNKNOWN
+        self._asking = False
         self.data: Data | None = None
         self.base: Payload | None = None
         self.remembered = False
@@ -119,14 +142,88 @@ class Draft:
 
     @property
     def userid(self) -> Any:
-        """The user id, ``None`` without one."""
-        return (self.data or {}).get(self._userid_key)
+        """The user id, ``None`` without one, as of the last payload."""
+        return self.userid_in(self.data or {})
+
+    @property
+    def stored_userid(self) -> str | None:
+        """The text of the user id that is stored as far as we know."""
+        userid = None if self.base is None else self.userid_of(self.base)
+        return None if userid is None else str(userid)
+
+    def userid_of(self, payload: Payload) -> Any:
+        """Return the user id in a payload."""
+        data = load(self._serializer, payload)
+        extras = _take_extras(data)
+        if self._ask_userid is not None:
+            return extras.userid
+        return data.get(self._userid_key)
+
+    def userid_in(self, data: Data) -> Any:
+        """Return the user id, with this data instead of ours."""
+        if self._ask_userid is not None:
+            return self._extras.userid
+        return data.get(self._userid_key)
+
+    @property
+    def confirmed(self) -> int | None:
+        """
+        How old the session was, in seconds, when its user was confirmed.
+
+        ``None`` if the user who is logged in now was not.
+        """
+        self.learn_userid()
+        return self._confirmed()
+
+    def _confirmed(self) -> int | None:
+        age, colon, user = str(self._extras.confirmed).partition(':')
+        if not age.isdecimal() or colon + user != _user_mark(self.userid):
+            return None
+        return int(age)
+
+    def learn_userid(self) -> None:
+        """
+        Ask for the user id, where it is not in the data.
+
+        Not while a change is being made or merged, for who is asked may use
+        the session.
+
+        :raises pyramid_mysql_session.UserIDError: it can be none.
+        """
+        if self._ask_userid is None or self._asking:
+            return
+        self._asking = True
+        try:
+            userid = self._ask_userid()
+        finally:
+            self._asking = False
+        if userid is UNKNOWN:
+            return
+        if userid is not None and (
+            isinstance(userid, bool) or not isinstance(userid, (str, int))
+        ):
+            raise UserIDError(userid)
+        if userid == self._answer:
+            # if others have logged in since it was told, that is newer
+            return
+        self._answer = userid
+        if userid != self._extras.userid:
+            self._extras = self._extras._replace(userid=userid)
+            self.write()
+
+    def confirm(self, age: int) -> None:
+        """Note that the user was confirmed when the session was so old."""
+        self.learn_userid()
+        confirmed = f'{age}{_user_mark(self.userid)}'
+        self._extras = self._extras._replace(confirmed=confirmed)
+        self._written = True
 
     def begin(self) -> None:
         """Begin with no data and no record."""
         self.data, self.base = {}, None
         self._containers = None
         self._extras = _Extras()
+        self._answer = UNKNOWN
         self._emptied = self._emptied_since = frozenset()
         self._written = self._shared = self.remembered = False
 
@@ -160,6 +257,9 @@ class Draft:
     def write(self) -> None:
         """Note that the data was changed."""
         self._written = True
+        if self._extras.confirmed is not None and self._confirmed() is None:
+            # not even if the same user comes back within the request
+            self._extras = self._extras._replace(confirmed=None)
 
     def forget_queue(self, key: Any) -> None:
         """Note that a key is about to be removed."""
@@ -209,25 +309,29 @@ class Draft:
             self._emptied = self._emptied_since
         self._written = False
 
-    def update(self, payload: Payload) -> bool:
+    def update(self, payload: Payload | None) -> bool:
         """
         Bring the data up to date with what somebody else has stored.
 
+        :param payload: ``None`` if nobody can read it.
         :returns: whether there were changes of this request to be merged.
         """
         serializer = self._serializer
         base = load(serializer, self.base or dump(serializer, {}))
         mine = load(serializer, self.payload())
-        try:
-            theirs = load(serializer, payload)
-        except ValueError:
-            # what nobody can read cannot be merged: mine is the later save
-            theirs = base
-            payload = self.base or payload
-        merged = merge(base, mine, theirs, self._userid_key)
+        theirs = base
+        if payload is not None:
+            try:
+                theirs = load(serializer, payload)
+            except ValueError:
+                payload = None
+        userid_key = USERID_KEY if self._ask_userid else self._userid_key
+        merged = merge(base, mine, theirs, userid_key)
         changed = not same(base, mine)
         self._become(mine, merged)
-        self.base = payload
+        # what nobody can read cannot be merged: mine is the later save
+        if payload is not None:
+            self.base = payload
         self._emptied = self._emptied_since = frozenset()
         return changed
 
@@ -262,6 +366,7 @@ class Draft:
             self._our_containers(),
             self.base,
             self._extras,
+            self._answer,
             self.remembered,
             self._written,
             self._shared,
@@ -275,6 +380,7 @@ class Draft:
             mark.containers, partial(thaw, self._serializer)
         )
         self.base, self._extras = mark.base, mark.extras
+        self._answer = mark.answer
         self._written, self._emptied = mark.written, mark.emptied
         self.remembered = mark.remembered
         # the block may have handed out what it did not change
@@ -327,7 +433,11 @@ class Draft:
             if key in data:
                 raise PayloadNotSerializable(key, problem)
         counts = self._count_popped() or None
-        return _with_extras(data, self._extras._replace(popped=counts))
+        extras = self._extras._replace(popped=counts)
+        if extras.confirmed is not None and self._confirmed() is None:
+            # somebody else is logged in, or nobody
+            extras = extras._replace(confirmed=None)
+        return _with_extras(data, extras)
 
     def _count_popped(self) -> dict[str, int]:
         counts = dict(self._extras.popped or {})
@@ -346,16 +456,26 @@ def _equal(stored: Data, mine: Data) -> bool:
     return stored == mine and same(stored, mine)
 
 
+def plain_data(serializer: Any, payload: Payload) -> Data:
+    """
+    Return the application's data of a payload.
+
+    :raises ValueError: the payload is malformed.
+    """
+    data = load(serializer, payload)
+    _take_extras(data)
+    return data
+
+
+def _user_mark(userid: Any) -> str:
+    return '' if userid is None else f':{userid}'
+
+
 def _with_extras(data: Data, extras: _Extras) -> Data:
-    values = {
-        IDLE_TIMEOUT_KEY: extras.idle_timeout,
-        POPPED_KEY: extras.popped,
-    }
-    added = {key: each for key, each in values.items() if each is not None}
+    values = zip(_RESERVED, extras, strict=True)
+    added = {key: each for key, each in values if each is not None}
     return {**data, **added} if added else data
 
 
 def _take_extras(data: Data) -> _Extras:
-    return _Extras(
-        data.pop(IDLE_TIMEOUT_KEY, None), data.pop(POPPED_KEY, None)
-    )
+    return _Extras(*(data.pop(key, None) for key in _RESERVED))

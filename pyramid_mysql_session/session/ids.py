@@ -18,7 +18,7 @@ class Ids:
     """
     What happens to the id of a session besides its renewal by a save.
 
-    :param listener: is told ``created()``.
+    :param listener: is told ``created()`` and ``ended(handle, userid, how)``.
     """
 
     __slots__ = ('_draft', '_kit', '_listener', '_loop')
@@ -37,12 +37,20 @@ class Ids:
 
     def end(self) -> None:
         """Delete what was invalidated."""
-        for session_id in self._loop.at.ending:
-            self._kit.store.delete(session_id)
-            self._loop.at = self._loop.at._replace(
-                ending=self._loop.at.ending[1:]
-            )
-            self._loop.ended = True
+        ended = []
+        try:
+            for session_id in self._loop.at.ending:
+                deletion = self._kit.store.delete(session_id)
+                self._loop.at = self._loop.at._replace(
+                    ending=self._loop.at.ending[1:]
+                )
+                self._loop.ended = True
+                if deletion.done:
+                    ended.append(session_id)
+        finally:
+            # who is told may fail
+            for session_id in ended:
+                self._tell_end(session_id, self._loop.at)
 
     def create(self) -> None:
         """Store a new session, in the place of those that end."""
@@ -50,13 +58,16 @@ class Ids:
         change = at.doubt or Change(
             draft.payload(), draft.userid, kit.make_session_id()
         )
+        ended: list[str] = []
         try:
             revision = kit.store.create(
                 change.new_id,
-                change.payload,
+                kit.seal.close(change.payload or '', change.new_id or ''),
                 self._loop.timeout(),
                 change.userid,
                 at.ending,
+                **({'ended': ended} if at.ending else {}),
+                **self._loop.noted(),
             )
         except StoreUnavailable as exc:
             if exc.outcome_unknown:
@@ -67,6 +78,8 @@ class Ids:
         )
         draft.saved(change.payload)  # type: ignore[arg-type]
         self._loop.refreshed = True
+        for session_id in ended:
+            self._tell_end(session_id, at)
         self._listener.created()
         if at.doubt is not None:
             # the session may have changed since the first attempt
@@ -88,7 +101,8 @@ class Ids:
                 self._rename(at.session_id, old)
             else:
                 store.delete(at.session_id)
-        except SessionError as exc:
+        # what was stored meanwhile may be nothing that we have sealed
+        except (SessionError, ValueError) as exc:
             log.warning(
                 'a session got a new id, and no response told the browser: %s',
                 exc,
@@ -98,15 +112,27 @@ class Ids:
         store = self._kit.store
         for _ in range(MERGE_ATTEMPTS):
             record = store.load(session_id)
-            # others may have saved it since, under its new id
-            if (
-                record is None
-                or store.save(
-                    session_id,
-                    None,
-                    record.revision,
-                    self._loop.timeout(),
-                    new_session_id=old,
-                ).revision
-            ):
+            if record is None:
                 return
+            payload = userid = None
+            if self._kit.seal.binds:
+                # others may have saved it since, under its new id
+                opened, _ = self._kit.seal.open(record.payload, session_id)
+                payload = self._kit.seal.close(opened, old)
+                userid = self._draft.userid_of(opened)
+            if store.save(
+                session_id,
+                payload,
+                record.revision,
+                self._loop.timeout(),
+                userid,
+                new_session_id=old,
+            ).revision:
+                return
+
+    def _tell_end(self, session_id: str, at: Standing) -> None:
+        """Tell that a session has ended which was invalidated."""
+        handle, userid = self._kit.handle(session_id), None
+        if at.leaving is not None and at.leaving[0] == handle:
+            userid = at.leaving[1]
+        self._listener.ended(handle, userid, 'invalidate')

@@ -36,7 +36,8 @@ def load(
         reason = 'expired'
     else:
         try:
-            data = draft.decode(record.payload)
+            payload, current = kit.seal.open(record.payload, session_id)
+            data = draft.decode(payload)
         except ValueError:
             reason = 'undecodable'
         else:
@@ -45,6 +46,8 @@ def load(
                 session_id,
                 record.revision,
                 record.created,
+                record.now - time.monotonic(),
+                not current,
                 new=False,
                 due=due(kit, draft, data, record),
             )

@@ -6,12 +6,13 @@ import logging
 import random
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from ..errors import StoreUnavailable
 from .draft import Draft
 from .kit import SessionKit
+from .serializers import Payload
 from .standing import Change, Standing, Status
 from .timing import Due, cookie_max_age, idle_timeout
 
@@ -25,7 +26,8 @@ class SaveLoop:
     """
     Compares and swaps, merges, and tries again.
 
-    :param listener: is told ``merged()`` and ``lost()``.
+    :param listener: is told ``merged()``, ``lost()`` and ``ended(handle,
+        userid, how)``, and tells the ``device()``.
 
     :ivar at: what is known of the record.
     :ivar before_block: a mark of the draft before a block of which nobody
@@ -126,6 +128,10 @@ class SaveLoop:
         if final and not draft.data and (payload is not None or at.emptied):
             return Change(payload, delete=True)
         renewing = final and at.status is Status.RENEWING
+        if payload is None and (
+            at.outdated or (renewing and self._kit.seal.binds)
+        ):
+            payload = draft.base
         if payload is None and not renewing:
             return None
         new_id = None
@@ -203,12 +209,13 @@ class SaveLoop:
                 return done, deletion.stored
             outcome = store.save(
                 at.session_id,
-                change.payload,
+                self._sealed(change, at),
                 at.revision,
                 self.timeout(),
                 change.userid,
                 change.new_id,
                 change.attempted,
+                **self.noted(),
             )
         except StoreUnavailable as exc:
             if exc.outcome_unknown:
@@ -245,9 +252,20 @@ class SaveLoop:
             return bool(row.delete())
         return bool(
             row.save(
-                change.payload, self.timeout(), change.userid, change.new_id
+                self._sealed(change, self.at),
+                self.timeout(),
+                change.userid,
+                change.new_id,
+                **self.noted(),
             )
         )
+
+    def _sealed(self, change: Change, at: Standing) -> Payload | None:
+        """Return what is stored of the payload of a change."""
+        if change.payload is None:
+            return None
+        session_id = change.new_id or at.session_id or ''
+        return self._kit.seal.close(change.payload, session_id)
 
     def touch(self) -> None:
         """Move the idle deadline if that is due, by what is stored."""
@@ -255,9 +273,9 @@ class SaveLoop:
         if not at.due.touch:
             return
         arguments = (at.session_id, at.due.idle, at.revision)
-        touched = self._kit.store.touch(*arguments)
+        touched = self._kit.store.touch(*arguments, **self.noted())
         if touched is False and self._looks_again():
-            touched = self._kit.store.touch(*arguments)
+            touched = self._kit.store.touch(*arguments, **self.noted())
         if touched is False:
             self.lose()
             return
@@ -265,6 +283,11 @@ class SaveLoop:
         # another time-out, and told the browser
         self.at = at._replace(due=at.due._replace(touch=False, cookie=False))
         self.refreshed |= bool(touched)
+
+    def noted(self) -> dict[str, Any]:
+        """Return what the store is to note besides."""
+        device = self._listener.device()
+        return {} if device is None else {'device': device}
 
     @contextmanager
     def lock_row(self) -> Iterator[Any]:
@@ -330,8 +353,15 @@ class SaveLoop:
         if record is None or not record.alive:
             self.lose()
         elif record.revision != self.at.revision:
-            changed = self._draft.update(record.payload)
-            self.at = self.at._replace(revision=record.revision, doubt=None)
+            payload, current = None, True
+            with suppress(ValueError):
+                payload, current = self._kit.seal.open(
+                    record.payload, self.at.session_id or ''
+                )
+            changed = self._draft.update(payload)
+            self.at = self.at._replace(
+                revision=record.revision, doubt=None, outdated=not current
+            )
             if changed:
                 self._listener.merged()
 
@@ -342,20 +372,34 @@ class SaveLoop:
         )
         self._listener.lost()
 
+    def last_userid(self) -> str | None:
+        """Return the user of what is stored, or was before it was emptied."""
+        at, userid = self.at, self._draft.stored_userid
+        if userid is None and at.emptied and at.leaving is not None:
+            return at.leaving[1]
+        return userid
+
     def note_saved(self, change: Change, revision: int) -> None:
         """Note that a change is stored, under a revision."""
         at = self.at
         self._waited = 0.0
         if change.delete:
+            userid = self.last_userid()
             self.at = Standing(Status.ENDED, new=at.new)
             if change.payload is not None:
                 self._draft.saved(change.payload)
             self._draft.base = None
             self.ended = True
+            handle = self._kit.handle(at.session_id or '')
+            self._listener.ended(handle, userid, 'empty')
             return
         if change.payload is not None:
+            emptied = not self._draft.data
+            if emptied:
+                handle = self._kit.handle(at.session_id or '')
+                at = at._replace(leaving=(handle, self.last_userid()))
             self._draft.saved(change.payload)
-            at = at._replace(emptied=not self._draft.data)
+            at = at._replace(emptied=emptied, outdated=False)
         if change.new_id is not None:
             at = at._replace(status=Status.LIVE, session_id=change.new_id)
         due = Due(

@@ -44,7 +44,8 @@ class Saving:
 
     :param kit: what the sessions share.
     :param listener: is told ``created()``, ``rejected(reason)``,
-        ``merged()`` and ``lost()``.
+        ``merged()``, ``lost()``, ``ended(handle, userid, how)`` and
+        ``failed(error)``, and tells the ``device()`` and the ``userid()``.
     :param session_ids: from verified cookies; the session is the first that
         lives.
     :param forged: whether there is a cookie that could not be verified.
@@ -79,12 +80,18 @@ class Saving:
         # what a log-out ends besides
         self._others: Sequence[str] = ()
         self._forged = forged
-        self.draft = Draft(kit.serializer, kit.userid_key, kit.longest_timeout)
+        self.draft = Draft(
+            kit.serializer,
+            kit.userid_key,
+            kit.longest_timeout,
+            listener.userid if kit.asks_userid else None,
+        )
         self._loop = SaveLoop(kit, self.draft, listener)
         self._block = Block(self._loop, self.draft)
         self._ids = Ids(kit, self.draft, self._loop, listener)
         # threads of one request may use the session first at the same time
-        self._loading = threading.Lock()
+        # and who is told of a statement that is repeated, in the same thread
+        self._loading = threading.RLock()
         self._concluded: Standing | None = None
 
     def __del__(self) -> None:
@@ -201,10 +208,10 @@ class Saving:
         data = self.draft.data
         if data is None:
             reason = None
-            with self._loading:
+            # who is told may use the session
+            with self._telling(), self._loading:
                 if self.draft.data is None:
-                    with self._telling():
-                        reason = self._read()
+                    reason = self._read()
                 data = self.draft.data
             if reason is not None:
                 # subscribers may use the session already
@@ -222,10 +229,16 @@ class Saving:
             ids.append(at.doubt.new_id)
         # one id of a family ends them all
         families = {self._kit.handle(each): each for each in ids if each}
+        leaving = at.leaving
+        if at.stored and at.session_id is not None:
+            handle = self._kit.handle(at.session_id)
+            leaving = handle, self._loop.last_userid()
         status = Status.NEW
         if at.status in (Status.CLOSED, Status.DISCARDED):
             status = at.status
-        self._loop.at = Standing(status, ending=tuple(families.values()))
+        self._loop.at = Standing(
+            status, ending=tuple(families.values()), leaving=leaving
+        )
         self.draft.begin()
 
     def remember(self, seconds: int | None) -> None:
@@ -246,6 +259,29 @@ class Saving:
             )
         self.load()
         self.draft.remember(seconds)
+
+    def confirm(self) -> None:
+        """Note that the user has proved who they are, by now."""
+        self.load()
+        self.draft.confirm(self._loop.at.age)
+
+    def confirmed(self, seconds: int) -> bool:
+        """
+        Tell whether that was noted within some seconds.
+
+        :raises ValueError: they are no whole number from 0 on.
+        """
+        if (
+            isinstance(seconds, bool)
+            or not isinstance(seconds, int)
+            or seconds < 0
+        ):
+            raise ValueError(
+                f'seconds = {seconds!r}: expected whole seconds from 0 on'
+            )
+        self.load()
+        then = self.draft.confirmed
+        return then is not None and self._loop.at.age - then <= seconds
 
     def renew(self) -> None:
         """Give the session a fresh id, with the response."""
@@ -286,24 +322,8 @@ class Saving:
 
         :raises pyramid_mysql_session.SessionError: nothing was stored.
         """
-        began = time.monotonic()
-        try:
-            with self._telling():
-                self._conclude()
-        except StoreUnavailable as exc:
-            doubt = self._loop.at.doubt
-            if (
-                doubt is None
-                or not (doubt.new_id or doubt.delete)
-                or time.monotonic() - began > _PATIENCE
-            ):
-                raise
-            # this response is the last that can tell the browser of an id
-            try:
-                self._conclude()
-            except SessionError:
-                # the first error says that the outcome is not known
-                raise exc from exc.__cause__
+        with self._telling():
+            self._conclude_in_time(time.monotonic())
         self._concluded = self._loop.at
 
     def retract(self) -> None:
@@ -320,8 +340,21 @@ class Saving:
     def locked(self) -> Iterator[None]:
         """Lock the record for a read-modify-write, and save at the end."""
         self.load()
-        with self._telling(), self._block.run(self._check):
-            yield
+        theirs: BaseException | None = None
+        try:
+            # before it is known what others have stored
+            self._learn_userid()
+            with self._block.run(self._check):
+                try:
+                    yield
+                except BaseException as exc:
+                    theirs = exc
+                    raise
+        except SessionError as exc:
+            # what the block itself raises may be about anything
+            if exc is not theirs:
+                self._listener.failed(exc)
+            raise
         if self.late and not self._block.entered:
             self._ids.end()
 
@@ -330,18 +363,27 @@ class Saving:
         """Tell the listener of what the store could not do."""
         try:
             yield
-        except StoreUnavailable as exc:
+        except SessionError as exc:
             self._listener.failed(exc)
             raise
 
     def _check(self) -> None:
         """Raise what would prevent the response from settling the id."""
+        self._learn_userid()
         at, draft = self._loop.at, self.draft
         unborn = not at.stored and bool(draft.data) and not self.closed
         if self.late and (unborn or at.status is Status.RENEWING):
             raise SessionError(_LATE)
         if unborn:
-            self._kit.store.measure(draft.payload(), draft.userid)
+            kit = self._kit
+            payload = kit.seal.close(draft.payload(), kit.make_session_id())
+            kit.store.measure(payload, draft.userid)
+
+    def _learn_userid(self) -> None:
+        """Ask for the user id if anything is stored with it."""
+        at, draft = self._loop.at, self.draft
+        if at.stored or (draft.data and not self.closed):
+            draft.learn_userid()
 
     def _read(self) -> str | None:
         """Load the data; return why there is none, if it was expected."""
@@ -391,12 +433,31 @@ class Saving:
             time.sleep(self._kit.second_look)
         return live, renewed, young
 
+    def _conclude_in_time(self, began: float) -> None:
+        try:
+            self._conclude()
+        except StoreUnavailable as exc:
+            doubt = self._loop.at.doubt
+            if (
+                doubt is None
+                or not (doubt.new_id or doubt.delete)
+                or time.monotonic() - began > _PATIENCE
+            ):
+                raise
+            # this response is the last that can tell the browser of an id
+            try:
+                self._conclude()
+            except SessionError:
+                # the first error says that the outcome is not known
+                raise exc from exc.__cause__
+
     def _conclude(self) -> None:
         if not self.used or self._loop.at.status in (
             Status.LOST,
             Status.DISCARDED,
         ):
             return
+        self._learn_userid()
         if self._loop.at.stored:
             self._loop.store(final=True)
         elif self._loop.at.status is Status.CLOSED or not (

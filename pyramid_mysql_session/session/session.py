@@ -252,6 +252,27 @@ class MySQLSession(MutableMapping[str, Any]):
         """
         self._saving.remember(seconds)
 
+    def confirm(self) -> None:
+        """
+        Note that the user has just proved who they are, by a password say.
+
+        It holds for the user who is logged in now: after a log-out, or when
+        somebody else has logged in, it is gone. Call it after the user id was
+        put into the session. OWASP's authentication cheat sheet, "Require
+        Re-authentication for Sensitive Features", says when to ask for it.
+        """
+        self._saving.confirm()
+
+    def confirmed(self, seconds: int) -> bool:
+        """
+        Tell whether the user was confirmed lately; by the server's clock.
+
+        :param seconds: how long ago that may be, from 0 on.
+        :returns: ``False``, too, if :meth:`confirm` was never called.
+        :raises ValueError: it is no such number.
+        """
+        return self._saving.confirmed(seconds)
+
     def save(self) -> None:
         """
         Save now what changed; without changes move the idle deadline if due.

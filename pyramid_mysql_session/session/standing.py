@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
@@ -59,6 +60,11 @@ class Standing(NamedTuple):
     revision: int = 0
     #: Unix second of the creation.
     created: int | None = None
+    #: What the server's unix time is ahead of our monotonic clock; ``None``
+    #: before a record was read.
+    clock: float | None = None
+    #: Whether the payload is stored in another form than it would be now.
+    outdated: bool = False
     #: Whether the request came without a live session.
     new: bool = True
     due: Due = Due()
@@ -67,11 +73,21 @@ class Standing(NamedTuple):
     emptied: bool = False
     #: Sessions that end with the response, by an id of each.
     ending: tuple[str, ...] = ()
+    #: The handle of a session whose user is known that ends, or is to end
+    #: since it was emptied, and the user's id.
+    leaving: tuple[str, str | None] | None = None
     #: What nobody told the outcome of.
     doubt: Change | None = None
 
     def __repr__(self) -> str:
         return f'<Standing {self.status.name}>'
+
+    @property
+    def age(self) -> int:
+        """Seconds since the creation, by the server's clock."""
+        if self.clock is None or self.created is None:
+            return 0
+        return max(int(self.clock + time.monotonic()) - self.created, 0)
 
     @property
     def closed(self) -> bool:

@@ -32,7 +32,7 @@ def idle_timeout(kit: SessionKit, draft: Draft, data: Data) -> int | None:
     if draft.idle_timeout is not None:
         return draft.idle_timeout
     anonymous = kit.anonymous_idle_timeout
-    if anonymous is not None and data.get(kit.userid_key) is None:
+    if anonymous is not None and draft.userid_in(data) is None:
         return anonymous
     return kit.idle_timeout
 

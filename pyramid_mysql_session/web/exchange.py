@@ -12,10 +12,12 @@ from webob.response import iter_close
 
 from .. import events
 from ..errors import SessionError, StoreUnavailable
+from ..session.draft import UNKNOWN
 from ..session.kit import SessionKit
 from ..session.saving import Saving
 from ..session.session import MySQLSession
 from ..store.keys import label
+from ..store.results import Device
 from .cookie import CookiePolicy, vary_on_cookie
 from .responses import (
     EXPECTED,
@@ -33,6 +35,7 @@ from .subrequests import (
     invoking,
     retract,
 )
+from .visitors import Visitors
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +44,7 @@ class Exchange:
     """
     One request and its response, as far as the session goes.
 
+    :param visitors: tells who has sent a request.
     :param on_use: called at the end of a request whose session was loaded or
         saved.
     """
@@ -57,17 +61,27 @@ class Exchange:
         '_response',
         '_saving',
         '_session',
+        '_telling',
+        '_told',
+        '_userid',
         '_value',
+        '_visitors',
     )
 
     def __init__(
         self,
         policy: CookiePolicy,
         kit: SessionKit,
+        visitors: Visitors,
         request: Any,
         on_use: Callable[[Any], None],
     ) -> None:
         self._policy = policy
+        self._visitors = visitors
+        self._userid: Any = UNKNOWN
+        # of what the subscribers know
+        self._told: SessionError | None = None
+        self._telling = False
         self._request = request
         self._registry = request.registry
         self._deferred = False
@@ -110,10 +124,25 @@ class Exchange:
     def merged(self) -> None:
         self._notify(events.SessionMerged(self._request))
 
-    def failed(self, error: StoreUnavailable) -> None:
+    def ended(self, handle: str, userid: Any, how: str) -> None:
+        # as the column has it, whoever tells of it
+        text = None if userid is None else str(userid)
+        self._notify(events.SessionEnded(self._request, handle, text, how))
+
+    def failed(self, error: SessionError) -> None:
         """See that pyramid_retry does nothing a second time."""
-        if self._request is None or has_committed(self._request):
+        if isinstance(error, StoreUnavailable) and (
+            self._request is None or has_committed(self._request)
+        ):
             error.forbid_retry()
+        if error is self._told or self._telling:
+            # it comes again, or comes of what a subscriber does
+            return
+        self._told, self._telling = error, True
+        try:
+            self._notify(events.SessionFailed(self._request, error))
+        finally:
+            self._telling = False
 
     def lost(self) -> None:
         session_id = self._saving.presented
@@ -126,6 +155,17 @@ class Exchange:
 
     def _notify(self, event: Any) -> None:
         self._registry.notify(event)
+
+    # what the session asks
+
+    def device(self) -> Device | None:
+        request = self._request
+        return None if request is None else self._visitors.device(request)
+
+    def userid(self) -> Any:
+        if self._request is not None and self._visitors.userid is not None:
+            self._userid = self._visitors.userid(self._request)
+        return self._userid
 
     # what the request and the router tell
 

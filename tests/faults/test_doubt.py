@@ -185,6 +185,7 @@ class TestLeftovers:
         app.run(append('mine'))
         app.close()
 
+    @pytest.mark.plain
     def test_pooled_connection_that_was_let_go_in_a_transaction_is_closed(
         self, database, make_pool
     ):

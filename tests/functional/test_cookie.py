@@ -63,6 +63,7 @@ class TestSigning:
             (stored_key(session_id),)
         ]
 
+    @pytest.mark.plain
     def test_table_holds_nothing_of_the_cookie(self, app, database):
         app.run(write)
 
@@ -79,7 +80,7 @@ class TestSigning:
         old = make_app(secret='old')
         old.run(write)
 
-        both = twin(old, make_app(secret='new old'))
+        both = twin(old, make_app(secret='new\nold'))
         assert both.run(read).json == {'key': 'value'}
         assert both.cookies != old.cookies
         assert 'Set-Cookie' not in both.run(read).headers
@@ -94,7 +95,7 @@ class TestSigning:
     ):
         old = make_app(secret='old')
         old.run(write)
-        both = twin(old, make_app(secret='new old'))
+        both = twin(old, make_app(secret='new\nold'))
 
         assert 'Set-Cookie' not in both.run(lambda request: None).headers
 
@@ -344,7 +345,7 @@ class TestSeveral:
 
     def test_cookie_of_an_older_secret_is_issued_anew(self, make_app, app):
         app.run(write)
-        both = make_app(secret=f'the-newer-secret-of-the-tests-40 {SECRET}')
+        both = make_app(secret=f'the-newer-secret-of-the-tests-40\n{SECRET}')
         dead = CookieSigner([SECRET]).sign(make_session_id())
 
         response = self.send(both, read, dead, app.cookies['session'])

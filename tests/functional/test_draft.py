@@ -355,6 +355,7 @@ class TestOddData:
 
         assert app.run(read).json == {'d': {'fine': 1}}
 
+    @pytest.mark.plain
     def test_deep_row_of_somebody_else_is_an_error_and_no_new_session(
         self, app, database
     ):

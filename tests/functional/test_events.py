@@ -1,15 +1,25 @@
 """What subscribers are told."""
 
+import contextlib
+import threading
+
 import pytest
+from pyramid.threadlocal import get_current_request
 
 from pyramid_mysql_session import (
     SessionCreated,
+    SessionEnded,
     SessionError,
+    SessionFailed,
     SessionLost,
     SessionMerged,
     SessionRejected,
+    StoreRetried,
+    UserIDError,
+    get_store,
 )
-from tests.helpers import record, twin
+from tests.faults.proxy import Proxy, lose_answer, lose_statement
+from tests.helpers import kill_connections, record, twin
 
 EVENTS = (SessionCreated, SessionLost, SessionMerged, SessionRejected)
 
@@ -41,6 +51,30 @@ def test_subscriber_of_the_configurator_is_notified(make_app):
     (event,) = seen
     assert isinstance(event, SessionCreated)
     assert event.request.session['key'] == 'value'
+
+
+def test_user_of_an_ended_session_is_told_as_text_whatever_ended_it(app):
+    ended = record(app, SessionEnded)
+
+    def end(request):
+        (session,) = get_store(request).for_user(5)
+        get_store(request).end(session.handle, 5)
+
+    for view in (
+        lambda request: request.session and request.session.invalidate(),
+        lambda request: request.session.clear(),
+        lambda request: get_store(request).delete_for_user(5),
+        end,
+    ):
+        app.run(lambda request: request.session.update({'auth.userid': 5}))
+        app.run(view)
+
+    assert [(event.userid, event.how) for event in ended] == [
+        ('5', 'invalidate'),
+        ('5', 'empty'),
+        ('5', 'delete_for_user'),
+        ('5', 'end'),
+    ]
 
 
 def test_ordinary_life_has_one_event(app, events):
@@ -157,3 +191,144 @@ def test_loss_is_logged_without_the_session_id(app, caplog):
     )
     assert len(label) == 8
     assert label not in app.cookies['session']
+
+
+@pytest.mark.parametrize('when', ['read', 'save', 'response'])
+def test_failure_is_told_once_with_its_error(app, database, when):
+    app.run(write)
+    failed = record(app, SessionFailed)
+
+    def view(request):
+        if when != 'read':
+            request.session['more'] = 1
+        database.query('RENAME TABLE sessions TO elsewhere')
+        if when == 'read':
+            return dict(request.session)
+        if when == 'save':
+            request.session.save()
+        return None
+
+    with pytest.raises(SessionError) as caught:
+        app.run(view)
+
+    (event,) = failed
+    assert event.error is caught.value
+    assert event.request is not None
+
+
+@pytest.mark.parametrize('when', ['read', 'save'])
+@pytest.mark.parametrize(
+    'use',
+    [
+        lambda session: session.get('key'),
+        lambda session: session.update(more=2),
+        lambda session: session.save(),
+        lambda session: session.handle,
+        lambda session: session.invalidate(),
+    ],
+)
+def test_subscriber_of_a_failure_may_use_the_session(
+    make_app, database, when, use
+):
+    told, ended = [], []
+
+    def subscribe(event):
+        told.append(event.error)
+        with contextlib.suppress(SessionError):
+            use(event.request.session)
+
+    app = make_app(
+        configure=lambda config: config.add_subscriber(
+            subscribe, SessionFailed
+        )
+    )
+    app.run(write)
+
+    def view(request):
+        if when == 'save':
+            request.session['more'] = 1
+        database.query('RENAME TABLE sessions TO elsewhere')
+        return read(request)
+
+    def run():
+        with pytest.raises(SessionError) as caught:
+            app.run(view)
+        ended.append(caught.value)
+
+    # it would be in vain to wait for one that waits for itself
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(30)
+
+    assert told == ended
+
+
+def test_subscriber_of_a_repeated_statement_may_use_the_session(
+    make_app, database
+):
+    seen = []
+
+    def subscribe(event):
+        seen.append(get_current_request().session['key'])
+
+    app = make_app(
+        configure=lambda config: config.add_subscriber(subscribe, StoreRetried)
+    )
+    app.run(write)
+    kill_connections(database)
+    thread = threading.Thread(target=app.run, args=(read,), daemon=True)
+    thread.start()
+    thread.join(30)
+
+    assert seen == ['value']
+
+
+def test_data_that_cannot_be_stored_is_a_failure(app):
+    failed = record(app, SessionFailed)
+    with pytest.raises(SessionError) as caught:
+        app.run(lambda request: request.session.update(bad=object()))
+
+    assert [event.error for event in failed] == [caught.value]
+
+
+@pytest.mark.parametrize('lose', [lose_statement, lose_answer])
+def test_subscriber_who_fails_prevents_nothing_that_is_done_again(
+    make_app, server, caplog, lose
+):
+    def fail(event):
+        raise ZeroDivisionError
+
+    with Proxy(server.address) as proxy:
+        app = make_app(
+            configure=lambda config: config.add_subscriber(fail, StoreRetried),
+            **proxy.settings,
+        )
+        app.run(write)
+        proxy.on('^UPDATE', lose)
+        app.run(lambda request: request.session.renew_id())
+
+        assert app.run(read).json == {'key': 'value'}
+    assert 'a subscriber of StoreRetried failed' in caplog.messages
+
+
+def test_error_of_a_block_is_no_failure_of_the_session(app):
+    app.run(write)
+    failed = record(app, SessionFailed)
+
+    def view(request):
+        with pytest.raises(UserIDError), request.session.locked():
+            app.store.for_user(None)
+
+    app.run(view)
+
+    assert failed == []
+
+
+def test_what_is_done_again_is_told(app, database):
+    app.run(write)
+    retried = record(app, StoreRetried)
+    kill_connections(database)
+
+    assert app.run(read).json == {'key': 'value'}
+    (event,) = retried
+    assert event.code in (2006, 2013, 4031, 1927)

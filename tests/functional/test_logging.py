@@ -57,12 +57,15 @@ def lose(app):
     app.run(view)
 
 
-def test_life_cycle_is_logged_at_debug(make_app, logged):
+def test_life_cycle_is_logged_at_debug(make_app, database, logged):
     app = make_app(purge_expired=True, purge_interval=300, secret=SECRET)
     app.run(put())
     app.browser().run(read, headers={'Cookie': 'session=forged'})
-    assert logged() == [
-        ('connection.driver', 'DEBUG', 'connected to MySQL'),
+    connected, (name, level, where), *rest = logged()
+    assert connected == ('connection.driver', 'DEBUG', 'connected to MySQL')
+    assert (name, level) == ('store.access', 'INFO')
+    assert where.startswith(f'sessions are kept in {database.name}.sessions')
+    assert rest == [
         ('store.reaper', 'DEBUG', 'purging about every 300 seconds'),
         ('web.exchange', 'DEBUG', 'session cookie rejected: signature'),
     ]
@@ -115,7 +118,7 @@ def test_lost_session_is_logged_as_a_warning_once(app, logged):
 
 
 def test_missing_index_is_logged_as_a_warning(app, database, logged):
-    app.store.create_table()
+    app.store.check_table()
     database.query('ALTER TABLE sessions DROP KEY expires')
     logged()
     warnings = app.store.check_table()

@@ -266,6 +266,7 @@ class TestInvalidate:
         assert app.cookies == {}
         assert other.run(read).json == {}
 
+    @pytest.mark.plain
     def test_what_follows_goes_into_a_new_session(self, app, database):
         app.run(change(lambda session: session.update(old=1)))
         app.run(change(lambda session: session.remember(60)))

@@ -393,6 +393,7 @@ class TestExceptionViews:
         ('[]', DAY),
     ],
 )
+@pytest.mark.plain
 def test_timeout_that_somebody_has_written_to_the_table_does_no_harm(
     app, database, left, stored, expected
 ):

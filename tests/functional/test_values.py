@@ -62,7 +62,7 @@ def expected(value, said):
     return repr(eval(result, NAMES))  # noqa: S307 (ours)
 
 
-@pytest.fixture(params=['text', 'json'])
+@pytest.fixture(params=['text', pytest.param('json', marks=pytest.mark.plain)])
 def column(request):
     return request.param
 

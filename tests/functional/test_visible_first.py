@@ -82,6 +82,7 @@ class TestFirstByte:
         for connection in connections:
             connection.close()
 
+    @pytest.mark.plain
     def test_row_is_there_before_the_first_byte(
         self, connect, released, database
     ):

@@ -7,6 +7,7 @@ from pyramid import testing
 
 from pyramid_mysql_session import session_factory_from_settings
 from pyramid_mysql_session.session import loop, saving
+from pyramid_mysql_session.session.draft import UNKNOWN
 from pyramid_mysql_session.session.saving import Saving
 from pyramid_mysql_session.session.session import MySQLSession
 from tests.memory_store import Clock, MemoryStore
@@ -20,6 +21,10 @@ class Listener:
 
     def __init__(self):
         self.heard = []
+        self.endings = []
+        self.failures = []
+        self.known_device = None
+        self.known_userid = UNKNOWN
 
     def created(self):
         self.heard.append('created')
@@ -31,7 +36,16 @@ class Listener:
         self.heard.append('merged')
 
     def failed(self, error):
-        pass
+        self.failures.append(error)
+
+    def ended(self, handle, userid, how):
+        self.endings.append((handle, userid, how))
+
+    def device(self):
+        return self.known_device
+
+    def userid(self):
+        return self.known_userid
 
     def lost(self):
         self.heard.append('lost')

@@ -80,12 +80,12 @@ class TestCreationInDoubt:
         def cut(times=1):
             create, left = store.create, [None] * times
 
-            def unanswered(*args):
+            def unanswered(*args, **kwargs):
                 if not left:
-                    return create(*args)
+                    return create(*args, **kwargs)
                 left.pop()
                 if request.param:
-                    create(*args)
+                    create(*args, **kwargs)
                 raise in_doubt(None)
 
             monkeypatch.setattr(store, 'create', unanswered)
@@ -109,14 +109,17 @@ class TestCreationInDoubt:
         assert list(store.rows) == [stored_key(session.session_id)]
         assert make_session(session.session_id) == {'a': [1]}
         assert listener.heard == ['created']
+        # nothing is raised
+        assert listener.failures == []
 
     def test_second_answer_that_is_lost_is_an_error(
-        self, session, make_session, store, line_cut
+        self, session, make_session, store, line_cut, listener
     ):
         line_cut(2)
 
-        with pytest.raises(StoreUnavailable, match='The line was cut'):
+        with pytest.raises(StoreUnavailable, match='The line was cut') as lost:
             conclude(session)
+        assert listener.failures == [lost.value]
         assert session.session_id is None
         session['a'].append(2)
         session['b'] = 3
@@ -149,7 +152,7 @@ class TestCreationInDoubt:
         moments = iter([0, seconds])
         monkeypatch.setattr(saving.time, 'monotonic', lambda: next(moments))
 
-        def unanswered(*args):
+        def unanswered(*args, **kwargs):
             store.calls.append('create')
             raise in_doubt(None)
 

@@ -14,7 +14,6 @@ from pyramid_mysql_session import events
 from pyramid_mysql_session.errors import SessionError
 from pyramid_mysql_session.store.keys import label
 from pyramid_mysql_session.web import responses
-from pyramid_mysql_session.web.exchange import Exchange
 from tests.unit.web.visitor import POLICY, Visitor, cookie, signer, write
 
 
@@ -145,7 +144,7 @@ class TestWhenSaved:
         self, visitor
     ):
         request = visitor.request()
-        Exchange(visitor.policy, visitor.kit, request, visitor.users.append)
+        visitor.exchange(request)
         write(visitor.session)
 
         visitor.respond(request)

@@ -5,7 +5,6 @@ from pyramid.events import NewResponse
 from pyramid.interfaces import INewResponse
 
 from pyramid_mysql_session.errors import SessionError
-from pyramid_mysql_session.web.exchange import Exchange
 from pyramid_mysql_session.web.responses import follow
 from tests.unit.web.visitor import cookie, signer, write
 
@@ -19,11 +18,7 @@ def visitor(visitor, config):
 @pytest.fixture
 def use(visitor):
     """Call it for the session of a request, as ``request.session`` does."""
-    return lambda request: (
-        Exchange(
-            visitor.policy, visitor.kit, request, visitor.users.append
-        ).session
-    )
+    return lambda request: visitor.exchange(request).session
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from pyramid_mysql_session import SettingsError, get_store
 from pyramid_mysql_session.connection import opening
 from pyramid_mysql_session.events import SessionsPurged
 from pyramid_mysql_session.session.kit import SessionKit
+from pyramid_mysql_session.session.sealing import NoSeal
 from pyramid_mysql_session.session.session import MySQLSession
 from pyramid_mysql_session.store.keys import (
     is_young,
@@ -28,8 +29,10 @@ from pyramid_mysql_session.store.keys import (
     stored_key,
 )
 from pyramid_mysql_session.web.factory import MySQLSessionFactory, Subscribers
+from pyramid_mysql_session.web.visitors import Visitors
 from tests.unit.web.visitor import POLICY, write
 
+VISITORS = Visitors(track_devices=False, userid=None)
 SECRET = 'a secret of more than 32 characters'
 
 
@@ -217,7 +220,7 @@ class TestSettings:
         session_id = '0' * 52
         old, new = (
             make_factory(secret=secret)._policy.signer
-            for secret in (SECRET, f'new{SECRET} {SECRET}')
+            for secret in (SECRET, f'new{SECRET}\n{SECRET}')
         )
 
         assert new.verify(old.sign(session_id)) == (session_id, True)
@@ -228,7 +231,7 @@ class TestSettings:
         make_factory(secret=['x' * 32])
         assert caplog.messages == []
 
-        make_factory(secret=f'{SECRET}{SECRET} hunter2')
+        make_factory(secret=f'{SECRET}{SECRET}\nhunter2')
         assert caplog.messages == [
             'mysql_session.secret has fewer than 32 characters'
         ]
@@ -246,11 +249,13 @@ class TestSettings:
         )
 
         kit = factory._kit
-        assert kit._replace(handle=None) == SessionKit(
+        assert type(kit.seal) is NoSeal
+        assert kit._replace(handle=None, seal=None) == SessionKit(
             store=factory.store,
             serializer=pickle,
             make_session_id=make_session_id,
             renew_session_id=renew_session_id,
+            seal=None,
             handle=None,
             is_young=is_young,
             idle_timeout=60,
@@ -260,6 +265,7 @@ class TestSettings:
             cookie_max_age=50,
             longest_timeout=34_560_000,
             userid_key='who',
+            asks_userid=False,
             lock_timeout=6,
         )
 
@@ -287,7 +293,7 @@ class TestRequests:
     @pytest.fixture
     def factory(self, store, make_kit, reaper):
         return MySQLSessionFactory(
-            store, POLICY, make_kit(), Subscribers(), reaper
+            store, POLICY, make_kit(), VISITORS, Subscribers(), reaper
         )
 
     @staticmethod
@@ -313,7 +319,7 @@ class TestRequests:
     ):
         subscribers = Subscribers()
         factory = MySQLSessionFactory(
-            store, POLICY, make_kit(), subscribers, None
+            store, POLICY, make_kit(), VISITORS, subscribers, None
         )
 
         self.visit(factory, registry, write)
@@ -327,13 +333,15 @@ class TestRequests:
         assert store.closed
 
     def test_dropped_factory_stops_the_reaper(self, store, make_kit, reaper):
-        MySQLSessionFactory(store, POLICY, make_kit(), Subscribers(), reaper)
+        MySQLSessionFactory(
+            store, POLICY, make_kit(), VISITORS, Subscribers(), reaper
+        )
 
         assert reaper.mock_calls == [mock.call.stop()]
 
     def test_factory_without_a_reaper_works(self, store, make_kit, registry):
         factory = MySQLSessionFactory(
-            store, POLICY, make_kit(), Subscribers(), None
+            store, POLICY, make_kit(), VISITORS, Subscribers(), None
         )
 
         self.visit(factory, registry, dict)
@@ -387,11 +395,10 @@ class TestInclude:
         config.commit()
         registry = config.registry
         request = SimpleNamespace(registry=registry)
+        store = registry.getUtility(ISessionFactory).store
 
-        assert get_store(registry) is get_store(request)
-        assert get_store(registry) is (
-            registry.getUtility(ISessionFactory).store
-        )
+        assert get_store(registry) is store
+        assert get_store(request)._pool is store._pool
 
     def test_pool_of_the_registry_is_used(self, config, made):
         pool = config.registry['mysql_session.pool'] = Pool()

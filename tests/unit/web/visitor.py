@@ -13,6 +13,7 @@ from pyramid_mysql_session.web.cookie import (
     CookieSigner,
 )
 from pyramid_mysql_session.web.exchange import Exchange
+from pyramid_mysql_session.web.visitors import Visitors
 
 signer = CookieSigner(['first secret', 'second secret'])
 POLICY = CookiePolicy(
@@ -34,6 +35,7 @@ class Visitor:
 
     :ivar cookie: what the next request sends as the value of the cookie.
     :ivar policy: the policy.
+    :ivar visitors: what is noted of those who send requests.
     :ivar events: what subscribers received.
     :ivar users: the requests whose session was loaded or saved.
     :ivar session: that of the last request.
@@ -44,6 +46,7 @@ class Visitor:
         self.kit = kit
         self.cookie = None
         self.policy = POLICY
+        self.visitors = Visitors(track_devices=False, userid=None)
         self.events = []
         self.users = []
 
@@ -53,6 +56,8 @@ class Visitor:
             events.SessionRejected,
             events.SessionMerged,
             events.SessionLost,
+            events.SessionEnded,
+            events.SessionFailed,
         ):
             self.registry.registerHandler(self.events.append, (event,))
 
@@ -65,10 +70,18 @@ class Visitor:
         request.registry = self.registry
         if self.cookie is not None:
             request.headers['Cookie'] = f'session={self.cookie}'
-        self.session = Exchange(
-            self.policy, self.kit, request, self.users.append
-        ).session
+        self.session = self.exchange(request).session
         return request
+
+    def exchange(self, request):
+        """Make another session for a request, as a second factory does."""
+        return Exchange(
+            self.policy,
+            self.kit,
+            self.visitors,
+            request,
+            self.users.append,
+        )
 
     def respond(self, request, response=None):
         """Let the callbacks work on a response, and return it."""
