@@ -7,7 +7,8 @@ import pytest
 import waitress
 from waitress import wasyncore
 
-from tests.helpers import application
+from tests.functional.commands import CommandLine
+from tests.helpers import SECRET, application
 
 
 @pytest.fixture
@@ -39,6 +40,20 @@ def rows(database):
         return number
 
     return count
+
+
+@pytest.fixture
+def make_command(database, tmp_path, capsys):
+    """Call it, with settings without prefix, for a :class:`CommandLine`."""
+    return lambda **settings: CommandLine(
+        tmp_path, database.settings(**{'secret': SECRET, **settings}), capsys
+    )
+
+
+@pytest.fixture
+def command(make_command):
+    """The command line of an application with the default settings."""
+    return make_command()
 
 
 @pytest.fixture
