@@ -71,6 +71,57 @@ def log_in(shop: TestApp) -> TestResponse:
     return submit(shop.get('/login'), '/login', user='ada')
 
 
+def browser(shop: TestApp, agent: str, address: str) -> TestApp:
+    """Return another browser of the same shop, without a cookie."""
+    return TestApp(
+        shop.app,
+        extra_environ={'HTTP_USER_AGENT': agent, 'REMOTE_ADDR': address},
+    )
+
+
+@pytest.fixture
+def laptop(shop: TestApp) -> TestApp:
+    return browser(
+        shop,
+        'Mozilla/5.0 (X11; Ubuntu; Linux x86_64; rv:128.0) Gecko/20100101 '
+        'Firefox/128.0',
+        '192.0.2.1',
+    )
+
+
+@pytest.fixture
+def phone(shop: TestApp) -> TestApp:
+    return browser(
+        shop,
+        'Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) '
+        'AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 '
+        'Mobile/15E148 Safari/604.1',
+        '2001:db8::1',
+    )
+
+
+def devices(page: TestResponse) -> list[list[str]]:
+    """Return device, address and what can be done, of each line."""
+    lines = page.html.select('tbody tr')
+    cells = [
+        [' '.join(cell.text.split()) for cell in line.select('th, td')]
+        for line in lines
+    ]
+    return [[device, ip, does] for device, ip, _, _, does in cells]
+
+
+def post(shop: TestApp, **fields: str) -> TestResponse:
+    """Post to the page of the devices, follow, return what comes."""
+    token = shop.get('/').html.select_one('[name=csrf_token]')['value']
+    answer = shop.post('/devices', {'csrf_token': token, **fields})
+    assert answer.status_int == 303
+    return answer.follow()
+
+
+def is_logged_in(shop: TestApp) -> bool:
+    return 'Log out' in shop.get('/')
+
+
 def flash(page: TestResponse) -> list[str]:
     return [message.text for message in page.html.select('[role=status]')]
 
@@ -151,8 +202,187 @@ def test_log_out_forgets_everything(shop: TestApp) -> None:
     assert 'Log in' in shop.get('/')
 
 
+def test_devices_lists_the_newest_first_and_marks_this_one(
+    shop: TestApp, laptop: TestApp, phone: TestApp, database: Any
+) -> None:
+    for each in (laptop, phone):
+        log_in(each)
+    (oldest,) = (
+        session.handle
+        for session in get_store(shop.app.registry).for_user('ada')
+        if session.ip == '192.0.2.1'
+    )
+    database.query(
+        'UPDATE shop_sessions SET created = created - 60, seen = 1234567890 '
+        f"WHERE HEX(session_id) LIKE '{oldest}%'"
+    )
+
+    page = phone.get('/').click('Devices')
+
+    assert page.html.h1.text == 'Where you are logged in'
+    assert devices(page) == [
+        ['Mobile Safari on iOS', '2001:db8::1', 'This one'],
+        ['Firefox on Ubuntu', '192.0.2.1', 'Log out'],
+    ]
+    assert '2009-02-13 23:31:30 UTC' in page
+    assert [this for _, _, this in devices(laptop.get('/devices'))] == [
+        'Log out',
+        'This one',
+    ]
+
+
+def test_device_that_is_ended_is_logged_out_at_its_next_click(
+    laptop: TestApp, phone: TestApp
+) -> None:
+    for each in (laptop, phone):
+        log_in(each)
+    page = laptop.get('/devices')
+    (form,) = (f for f in page.forms.values() if 'end' in f.fields)
+
+    page = form.submit('end').follow()
+
+    assert flash(page) == ['That device is logged out.']
+    assert [this for _, _, this in devices(page)] == ['This one']
+    assert 'others' not in page
+    assert not is_logged_in(phone)
+    assert is_logged_in(laptop)
+
+
+def test_all_other_devices_are_ended_at_once(
+    shop: TestApp, laptop: TestApp, phone: TestApp
+) -> None:
+    for each in (shop, laptop, phone):
+        log_in(each)
+    page = laptop.get('/devices')
+    (form,) = (f for f in page.forms.values() if 'others' in f.fields)
+
+    page = form.submit('others').follow()
+
+    assert flash(page) == ['Other devices that were logged out: 2.']
+    assert [is_logged_in(each) for each in (shop, laptop, phone)] == [
+        False,
+        True,
+        False,
+    ]
+
+
+def test_ended_device_that_posts_a_form_is_told_so(
+    laptop: TestApp, phone: TestApp
+) -> None:
+    for each in (laptop, phone):
+        log_in(each)
+    page = phone.get('/')
+    post(laptop, others='')
+
+    (form,) = {f for f in page.forms.values() if f.action == '/cart/cup'}
+    page = form.submit('add', status=400)
+
+    assert page.html.h1.text == 'That form was too old'
+
+
+def test_devices_of_somebody_else_stay_logged_in(
+    shop: TestApp, laptop: TestApp
+) -> None:
+    log_in(laptop)
+    submit(shop.get('/login'), '/login', user='grace')
+    (hers,) = get_store(shop.app.registry).for_user('grace')
+
+    page = post(laptop, end=hers.handle)
+
+    assert flash(page) == ['That device is not logged in any more.']
+    assert [this for _, _, this in devices(page)] == ['This one']
+    post(laptop, others='')
+    assert is_logged_in(shop)
+
+
 @pytest.mark.parametrize(
-    'path', ['/login', '/logout', '/order', '/cart/cup?add']
+    'handle',
+    ['6b0656f00f77f2822c564c1cc71d4a3f', 'x', '', "' OR 1", '\0', 'ü' * 32],
+)
+def test_device_that_nobody_knows_is_not_logged_in(
+    laptop: TestApp, phone: TestApp, handle: str
+) -> None:
+    for each in (laptop, phone):
+        log_in(each)
+
+    page = post(laptop, end=handle)
+
+    assert flash(page) == ['That device is not logged in any more.']
+    assert len(devices(page)) == 2
+
+
+def test_device_of_an_uploaded_file_is_not_logged_in(laptop: TestApp) -> None:
+    token = log_in(laptop).html.select_one('[name=csrf_token]')['value']
+
+    answer = laptop.post(
+        '/devices',
+        {'csrf_token': token},
+        upload_files=[('end', 'name', b'6b' * 16)],
+    )
+
+    assert flash(answer.follow()) == ['That device is not logged in any more.']
+
+
+def test_this_device_that_is_ended_is_logged_out(
+    shop: TestApp, laptop: TestApp
+) -> None:
+    log_in(laptop)
+    (here,) = get_store(shop.app.registry).for_user('ada')
+
+    page = post(laptop, end=here.handle)
+
+    assert flash(page) == ['You are logged out.']
+    assert not is_logged_in(laptop)
+
+
+def test_devices_without_log_in_leads_to_the_log_in_page(
+    shop: TestApp, laptop: TestApp
+) -> None:
+    log_in(laptop)
+    (hers,) = get_store(shop.app.registry).for_user('ada')
+
+    assert 'Devices' not in shop.get('/')
+    for page in (
+        shop.get('/devices').follow(),
+        post(shop, end=hers.handle),
+        post(shop, others=''),
+    ):
+        assert page.request.path == '/login'
+        assert flash(page) == ['Please log in first.']
+        assert 'Firefox' not in page
+    assert is_logged_in(laptop)
+
+
+def test_device_of_a_strange_name_is_shown_as_text(shop: TestApp) -> None:
+    strange = browser(shop, '<b>me</b> ' * 40, '<i>')
+    log_in(strange)
+
+    ((device, address, _),) = devices(strange.get('/devices'))
+
+    assert device.startswith('<b>me</b>')
+    assert address == 'unknown'
+
+
+def test_browser_that_tells_no_name_is_an_unknown_device(
+    shop: TestApp,
+) -> None:
+    log_in(shop)
+
+    assert devices(shop.get('/devices')) == [
+        ['Unknown device', 'unknown', 'This one']
+    ]
+
+
+@pytest.mark.parametrize(
+    'path',
+    [
+        '/login',
+        '/logout',
+        '/order',
+        '/cart/cup?add',
+        '/devices?others',
+        '/devices?end=x',
+    ],
 )
 def test_post_without_a_token_is_refused(shop: TestApp, path: str) -> None:
     log_in(shop)

@@ -11,8 +11,10 @@ import pytest
 from pyramid.interfaces import ISessionFactory
 
 import pyramid_mysql_session
+from pyramid_mysql_session.settings import foreign
 from pyramid_mysql_session.settings import table as settings
-from pyramid_mysql_session.store import schema
+from pyramid_mysql_session.settings.table import SETTINGS
+from pyramid_mysql_session.store import layout, schema
 
 ROOT = pathlib.Path(__file__).parents[2]
 DOCS = ROOT / 'docs'
@@ -35,12 +37,16 @@ def code_blocks(language):
     ]
 
 
+PLACEHOLDER = 'change-me-to-32-random-characters-or-more'
+
+
 def session_settings(ini):
     """Return the settings of an example, whatever section they are in."""
     parser = configparser.ConfigParser(interpolation=None)
     parser.read_string(ini if ini.startswith('[') else f'[app:main]\n{ini}')
     return {
-        name: value
+        # which everybody is to replace
+        name: value.replace(PLACEHOLDER, 'a secret of the tests')
         for section in parser.sections()
         for name, value in parser.items(section)
         if name.startswith(settings.PREFIX)
@@ -96,6 +102,25 @@ def test_settings_page_is_up_to_date():
     )
 
 
+def test_tables_of_foreign_names_are_up_to_date():
+    module = runpy.run_path(str(DOCS / 'make_settings.py'))
+    text = (DOCS / 'foreign.txt').read_text('utf-8')
+
+    assert text == module['make_foreign'](), 'run python docs/make_settings.py'
+    for package in foreign.PACKAGES:
+        start = f'    :start-after: .. {package.name}\n'
+        assert start in TEXTS['migrating.rst']
+
+
+def test_here_are_settings_that_there_are():
+    known = {setting.name for setting in SETTINGS}
+
+    for package in foreign.PACKAGES:
+        for row in package.rows:
+            assert known.issuperset(row.here)
+            assert row.here or row.here_note
+
+
 def test_settings_that_the_manual_names_exist():
     names = {setting.name for setting in settings.SETTINGS}
 
@@ -137,7 +162,7 @@ def test_internals_page_says_what_each_wing_is_for():
 
 
 def test_table_page_shows_the_statement_that_creates_the_table():
-    columns = {name: name for name in schema.DEFAULT_COLUMNS}
+    columns = {name: name for name in layout.DEFAULT_COLUMNS}
     statement = schema.Table((None, 'sessions'), columns).create_statement()
 
     assert textwrap.indent(statement, '    ') in TEXTS['table.rst']

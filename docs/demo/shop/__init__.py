@@ -18,6 +18,7 @@ def main(global_config: dict[str, str], **settings: str) -> Router:
         config.add_route('cart', '/cart')
         config.add_route('line', '/cart/{product}', factory=product_of)
         config.add_route('order', '/order')
+        config.add_route('devices', '/devices')
         config.add_route('login', '/login')
         config.add_route('logout', '/logout')
         config.add_static_view('static', 'shop:static')
