@@ -32,6 +32,8 @@ NAMED = {
     if os.environ.get(f'DB_{name}')
 }
 PROGRAMS = {} if NAMED else private_servers.find_servers()
+#: Settings of all applications of the tests that do not say otherwise.
+EVERYWHERE = {}
 
 
 class Statements(list):
@@ -77,6 +79,7 @@ class Database:
             'user': self.server.user,
             'password': self.server.password,
             'database': self.name,
+            **EVERYWHERE,
             **overrides,
         }
         return {
@@ -229,11 +232,32 @@ def describe_servers():
     return ', '.join(f'{kind} ({path})' for kind, path in PROGRAMS.items())
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        '--setting',
+        action='append',
+        default=[],
+        metavar='NAME=VALUE',
+        help='what applications have instead of the default of a setting',
+    )
+
+
 def pytest_configure(config):
+    EVERYWHERE.update(
+        setting.split('=', 1) for setting in config.getoption('setting')
+    )
     if os.environ.get('CI') and len(PROGRAMS) < 2:
         raise pytest.UsageError(
             f'CI tests MariaDB and MySQL, but has: {describe_servers()}'
         )
+
+
+def pytest_collection_modifyitems(items):
+    if 'encrypt' in EVERYWHERE:
+        sealed = pytest.mark.skip('payloads are sealed')
+        for item in items:
+            if item.get_closest_marker('plain'):
+                item.add_marker(sealed)
 
 
 def pytest_report_header(config):
