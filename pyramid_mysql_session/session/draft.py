@@ -8,42 +8,22 @@ from typing import Any, NamedTuple
 
 from ..errors import PayloadNotSerializable, UserIDError
 from .containers import Containers
-from .merge import FLASH_PREFIX, POPPED_KEY, merge, same
+from .extras import (
+    UNKNOWN,
+    USERID_KEY,
+    Extras,
+    refuse_reserved,
+    take_extras,
+    with_extras,
+)
+from .merge import FLASH_PREFIX, merge, same
 from .serializers import Payload, dump, freeze, load, thaw
 from .snapshot import Snapshot
 
 Data = dict[str, Any]
 
-#: The session's own idle time-out is stored under this key of the payload.
-IDLE_TIMEOUT_KEY = '_idle_timeout_'
-#: How old the session was when its user was confirmed, and who that was.
-CONFIRMED_KEY = '_confirmed_'
-#: The user id, where the application has it somewhere else.
-USERID_KEY = '_userid_'
-#: Says that nobody can tell the user id any more: it stays as it is.
-UNKNOWN: Any = object()
-
-# in the order of _Extras
-_RESERVED = {
-    IDLE_TIMEOUT_KEY: 'is a key that remember() uses',
-    POPPED_KEY: 'is a key that pop_flash() uses',
-    CONFIRMED_KEY: 'is a key that confirm() uses',
-    USERID_KEY: 'is a key that mysql_session.userid uses',
-}
-
 # what cannot be changed without the session's noticing
 _IMMUTABLE = frozenset({str, int, float, bool, bytes, type(None)})
-
-
-class _Extras(NamedTuple):
-    """What is stored besides the application's data."""
-
-    idle_timeout: int | None = None
-    #: How many messages were popped so far of each flash queue.
-    popped: dict[str, int] | None = None
-    #: Seconds since the session's creation, and the user: ``17:ada``.
-    confirmed: str | None = None
-    userid: Any = None
 
 
 class _Mark(NamedTuple):
@@ -52,7 +32,7 @@ class _Mark(NamedTuple):
     snapshot: Snapshot
     containers: Containers
     base: Payload | None
-    extras: _Extras
+    extras: Extras
     answer: Any
     remembered: bool
     written: bool
@@ -116,7 +96,7 @@ class Draft:
         self.remembered = False
         # made when the first object that can be changed is handed out
         self._containers: Containers | None = None
-        self._extras = _Extras()
+        self._extras = Extras()
         # the flash queues of the base that this request has emptied; those
         # that it has emptied since the last payload was made
         self._emptied: frozenset[str] = frozenset()
@@ -154,7 +134,7 @@ class Draft:
     def userid_of(self, payload: Payload) -> Any:
         """Return the user id in a payload."""
         data = load(self._serializer, payload)
-        extras = _take_extras(data)
+        extras = take_extras(data)
         if self._ask_userid is not None:
             return extras.userid
         return data.get(self._userid_key)
@@ -176,10 +156,7 @@ class Draft:
         return self._confirmed()
 
     def _confirmed(self) -> int | None:
-        age, colon, user = str(self._extras.confirmed).partition(':')
-        if not age.isdecimal() or colon + user != _user_mark(self.userid):
-            return None
-        return int(age)
+        return self._extras.confirmed_at(self.userid)
 
     def learn_userid(self) -> None:
         """
@@ -214,15 +191,14 @@ class Draft:
     def confirm(self, age: int) -> None:
         """Note that the user was confirmed when the session was so old."""
         self.learn_userid()
-        confirmed = f'{age}{_user_mark(self.userid)}'
-        self._extras = self._extras._replace(confirmed=confirmed)
+        self._extras = self._extras.with_confirmation(age, self.userid)
         self._written = True
 
     def begin(self) -> None:
         """Begin with no data and no record."""
         self.data, self.base = {}, None
         self._containers = None
-        self._extras = _Extras()
+        self._extras = Extras()
         self._answer = UNKNOWN
         self._emptied = self._emptied_since = frozenset()
         self._written = self._shared = self.remembered = False
@@ -234,7 +210,7 @@ class Draft:
         :raises ValueError: the payload is malformed.
         """
         data = dict(load(self._serializer, payload))
-        self._extras = _take_extras(data)
+        self._extras = take_extras(data)
         self.base = payload
         return data
 
@@ -304,7 +280,7 @@ class Draft:
         self.base = payload
         if self._emptied:
             stored = load(self._serializer, payload)
-            popped = _take_extras(stored).popped
+            popped = take_extras(stored).popped
             self._extras = self._extras._replace(popped=popped)
             self._emptied = self._emptied_since
         self._written = False
@@ -343,7 +319,7 @@ class Draft:
         :param mark: of the earlier one.
         """
         serializer = self._serializer
-        before = _with_extras(mark.snapshot.image(), mark.extras)
+        before = with_extras(mark.snapshot.image(), mark.extras)
         now = load(serializer, self.payload())
         merged = merge(
             load(serializer, after),
@@ -353,8 +329,8 @@ class Draft:
         self._become(now, merged)
 
     def _become(self, mine: Data, merged: Data) -> None:
-        _take_extras(mine)
-        self._extras = _take_extras(merged)
+        take_extras(mine)
+        self._extras = take_extras(merged)
         self._our_containers().update(self.data, mine, merged)
         self._written = True
 
@@ -429,21 +405,19 @@ class Draft:
     def _to_store(self) -> Data:
         """Return the data as it goes into the payload."""
         data = self.data or {}
-        for key, problem in _RESERVED.items():
-            if key in data:
-                raise PayloadNotSerializable(key, problem)
+        refuse_reserved(data)
         counts = self._count_popped() or None
         extras = self._extras._replace(popped=counts)
         if extras.confirmed is not None and self._confirmed() is None:
             # somebody else is logged in, or nobody
             extras = extras._replace(confirmed=None)
-        return _with_extras(data, extras)
+        return with_extras(data, extras)
 
     def _count_popped(self) -> dict[str, int]:
         counts = dict(self._extras.popped or {})
         if self._emptied and self.base is not None:
             base = load(self._serializer, self.base)
-            before = _take_extras(base).popped or {}
+            before = take_extras(base).popped or {}
             for key in self._emptied:
                 queue = base.get(key)
                 if queue and isinstance(queue, list):
@@ -454,28 +428,3 @@ class Draft:
 def _equal(stored: Data, mine: Data) -> bool:
     # what "==" tells apart need not be looked at more closely
     return stored == mine and same(stored, mine)
-
-
-def plain_data(serializer: Any, payload: Payload) -> Data:
-    """
-    Return the application's data of a payload.
-
-    :raises ValueError: the payload is malformed.
-    """
-    data = load(serializer, payload)
-    _take_extras(data)
-    return data
-
-
-def _user_mark(userid: Any) -> str:
-    return '' if userid is None else f':{userid}'
-
-
-def _with_extras(data: Data, extras: _Extras) -> Data:
-    values = zip(_RESERVED, extras, strict=True)
-    added = {key: each for key, each in values if each is not None}
-    return {**data, **added} if added else data
-
-
-def _take_extras(data: Data) -> _Extras:
-    return _Extras(*(data.pop(key, None) for key in _RESERVED))

@@ -12,7 +12,7 @@ from webob.response import iter_close
 
 from .. import events
 from ..errors import SessionError, StoreUnavailable
-from ..session.draft import UNKNOWN
+from ..session.extras import UNKNOWN
 from ..session.kit import SessionKit
 from ..session.saving import Saving
 from ..session.session import MySQLSession

@@ -13,7 +13,7 @@ from zope.interface import implementer
 
 from ..errors import SessionError
 from ..events import SessionEnded, SessionsPurged, StoreRetried
-from ..session.draft import plain_data
+from ..session.extras import plain_data
 from ..session.kit import SessionKit
 from ..session.sealing import (
     NoSeal,

@@ -7,7 +7,7 @@ from pyramid import testing
 
 from pyramid_mysql_session import session_factory_from_settings
 from pyramid_mysql_session.session import loop, saving
-from pyramid_mysql_session.session.draft import UNKNOWN
+from pyramid_mysql_session.session.extras import UNKNOWN
 from pyramid_mysql_session.session.saving import Saving
 from pyramid_mysql_session.session.session import MySQLSession
 from tests.memory_store import Clock, MemoryStore

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 
 from pyramid_mysql_session.errors import UserIDError
-from pyramid_mysql_session.session.draft import UNKNOWN
+from pyramid_mysql_session.session.extras import UNKNOWN
 from tests.memory_store import IDLE
 from tests.unit.conftest import conclude
 
