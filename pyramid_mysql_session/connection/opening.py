@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,10 @@ from .lending import Lender, see_that_it_is_one
 from .owned import make_pooled
 from .pool import ConnectionPool
 from .trial import Limits
+
+log = logging.getLogger(__name__)
+
+_USUAL_PORT = 3306
 
 
 def open_pool(
@@ -75,6 +80,17 @@ def _connect_options(settings: Any) -> dict[str, Any]:
         for name in ('ca', 'cert', 'key')
         if (value := getattr(settings, f'ssl_{name}')) is not None
     }
+    if (
+        settings.host == 'localhost'
+        and settings.unix_socket is None
+        and settings.port != _USUAL_PORT
+    ):
+        log.warning(
+            'mysql_session.port = %d is not used: localhost stands for the '
+            'socket of the server; set mysql_session.host = 127.0.0.1 to '
+            'connect to that port',
+            settings.port,
+        )
     # an option file says what the settings leave open
     return {name: value for name, value in options.items() if value}
 

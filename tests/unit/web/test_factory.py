@@ -236,6 +236,29 @@ class TestSettings:
             'mysql_session.secret has fewer than 32 characters'
         ]
 
+    @pytest.mark.parametrize(
+        ('settings', 'told'),
+        [
+            ({'port': 3307}, True),
+            ({'host': 'localhost', 'port': '3307'}, True),
+            ({'host': '127.0.0.1', 'port': 3307}, False),
+            ({'host': 'localhost', 'port': 3306}, False),
+            ({'port': 3307, 'unix_socket': '/run/db.sock'}, False),
+            ({'port': 3307, 'pool': Pool()}, False),
+        ],
+    )
+    def test_port_that_is_not_used_is_told(
+        self, make_factory, caplog, settings, told
+    ):
+        make_factory(secret=SECRET, **settings)
+
+        expected = (
+            'mysql_session.port = 3307 is not used: localhost stands for the '
+            'socket of the server; set mysql_session.host = 127.0.0.1 to '
+            'connect to that port'
+        )
+        assert caplog.messages == [expected] * told
+
     def test_sessions_are_as_the_settings_say(self, make_factory):
         factory = make_factory(
             serializer=pickle,
