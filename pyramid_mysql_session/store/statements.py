@@ -63,9 +63,7 @@ class Statements:
         families = ' OR '.join(map(self.of_family, session_ids))
         return (
             self._key,
-            f' FROM {self._access.name} '
-            f'FORCE INDEX ({self._access.table.key_index}) '
-            f'WHERE ({families}) AND {self._access.row_alive}',
+            f' {self.in_table(f"({families}) AND {self._access.row_alive}")}',
         )
 
     def insert(

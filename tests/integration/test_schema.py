@@ -209,6 +209,32 @@ class TestCreation:
 
         use(app.browser())
 
+    @pytest.mark.parametrize(
+        'use_first',
+        [
+            lambda store, one: store.end(one.handle),
+            lambda store, one: store.end(one.handle, 'ada'),
+            lambda store, one: store.for_user('ada', after=one.handle),
+            lambda store, one: store.delete_for_user('ada', keep=one.handle),
+            lambda store, one: store.is_renewed(make_session_id()),
+            lambda store, one: store.find_live([make_session_id()]),
+            lambda store, one: store.stats(),
+            lambda store, one: store.newest(1),
+            lambda store, one: store.purge(),
+        ],
+    )
+    def test_each_entrance_knows_what_the_index_of_the_key_is_called(
+        self, database, make_app, use_first
+    ):
+        app = make_app()
+        app.run(fill)
+        database.query(
+            'ALTER TABLE sessions DROP PRIMARY KEY, ADD UNIQUE k (session_id)'
+        )
+        (one,) = app.store.iter_sessions()
+
+        use_first(make_app().store, one)
+
     def test_table_dropped_before_a_locked_block_is_there_the_next_time(
         self, database, app
     ):
