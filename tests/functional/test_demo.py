@@ -2,7 +2,9 @@
 
 import re
 import socket
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -434,3 +436,60 @@ def test_server_that_is_down_gives_a_503_page(
         'shop.views',
         'shop.views',
     ]
+
+
+def at_once(number: int, work: Callable[[], object]) -> None:
+    """Do something in so many threads at the same moment."""
+    barrier = threading.Barrier(number)
+
+    def run(_: int) -> None:
+        barrier.wait(30)
+        work()
+
+    with ThreadPoolExecutor(number) as threads:
+        # asks for the results, and so for what was raised
+        list(threads.map(run, range(number)))
+
+
+def click(shop: TestApp, path: str, **fields: str) -> Callable[[], None]:
+    """Return what sends a form of this browser, from any thread."""
+    token = shop.get('/').html.select_one('[name=csrf_token]')['value']
+    cookie = '; '.join(f'{k}={v}' for k, v in shop.cookies.items())
+
+    def send() -> None:
+        answer = TestApp(shop.app).post(
+            path, {'csrf_token': token, **fields}, headers={'Cookie': cookie}
+        )
+        assert answer.status_int == 303
+
+    return send
+
+
+def cart(shop: TestApp) -> int:
+    """Return the number that the page shows beside the cart."""
+    link = shop.get('/').html.select_one('a[href$="/cart"]').text
+    return int(re.findall(r'[0-9]+', link)[0])
+
+
+def test_ten_clicks_at_once_put_ten_into_the_cart(shop: TestApp) -> None:
+    at_once(10, click(shop, '/cart/teapot', add=''))
+
+    assert cart(shop) == 10
+
+
+def test_twenty_double_clicks_put_forty_into_the_cart(shop: TestApp) -> None:
+    add = click(shop, '/cart/cup', add='')
+    for _ in range(20):
+        at_once(2, add)
+
+    assert cart(shop) == 40
+
+
+def test_double_click_on_the_order_orders_once(shop: TestApp) -> None:
+    log_in(shop)
+    click(shop, '/cart/teapot', add='')()
+    at_once(2, click(shop, '/order'))
+
+    store = get_store(shop.app.registry)
+    (session,) = store.for_user('ada')
+    assert session.data()['orders'] == [{'teapot': 1}]

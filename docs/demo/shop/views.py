@@ -53,12 +53,19 @@ class Line:
 
     def __init__(self, product: Product, request: Request) -> None:
         self.product, self.request = product, request
+
+    @property
+    def cart(self) -> dict[str, int]:
         # a change inside the dict is noticed: no session.changed() needed
-        self.cart = request.session.setdefault('cart', {})
+        cart: dict[str, int] = self.request.session.setdefault('cart', {})
+        return cart
 
     @view_config(request_param='add')
     def add(self) -> HTTPSeeOther:
-        return self.put(self.cart.get(self.product.name, 0) + 1, 'shop')
+        # of two clicks at once the second waits, and counts on
+        with self.request.session.locked():
+            quantity = self.cart.get(self.product.name, 0) + 1
+            return self.put(quantity, 'shop')
 
     @view_config(request_param='change')
     def change(self) -> HTTPSeeOther:
@@ -75,17 +82,20 @@ class Line:
         return go(self.request, 'cart', message)
 
     def put(self, quantity: int, route: str) -> HTTPSeeOther:
-        quantity = self.cart[self.product.name] = min(quantity, 99)
+        quantity = min(quantity, 99)
+        self.cart[self.product.name] = quantity
         message = f'{self.product.title}: {quantity} in your cart.'
         return go(self.request, route, message)
 
 
 @view_config(route_name='order', request_method='POST', permission='order')
 def order(request: Request) -> HTTPSeeOther:
-    cart = request.session.pop('cart', None)
-    if not cart:
-        return go(request, 'cart', 'There is nothing to order yet.')
-    request.session.setdefault('orders', []).append(cart)
+    # a double click orders once
+    with request.session.locked():
+        cart = request.session.pop('cart', None)
+        if not cart:
+            return go(request, 'cart', 'There is nothing to order yet.')
+        request.session.setdefault('orders', []).append(cart)
     return go(request, 'cart', f'Thank you, {request.identity}!')
 
 
