@@ -485,10 +485,10 @@ def test_twenty_double_clicks_put_forty_into_the_cart(shop: TestApp) -> None:
     assert cart(shop) == 40
 
 
-def test_double_click_on_the_order_orders_once(shop: TestApp) -> None:
+def test_several_clicks_on_the_order_order_once(shop: TestApp) -> None:
     log_in(shop)
     click(shop, '/cart/teapot', add='')()
-    at_once(2, click(shop, '/order'))
+    at_once(6, click(shop, '/order'))
 
     store = get_store(shop.app.registry)
     (session,) = store.for_user('ada')
