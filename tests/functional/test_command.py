@@ -199,6 +199,7 @@ def test_stats_can_be_json(store, command):
     assert found == json.loads(json.dumps(store.stats()._asdict()))
 
 
+@pytest.mark.plain
 def test_list_shows_the_newest_and_neither_id_nor_data(store, command):
     create(store, 'ada', None)
     handles = [one.handle for one in store.newest(9)]

@@ -323,7 +323,7 @@ class TestTransition:
     def test_serializer_of_text_gets_text_from_a_binary_column(
         self, make_app, database, word
     ):
-        before = make_app(serializer=Text(), secret=SECRET)
+        before = make_app(serializer=Text(), encrypt='false', secret=SECRET)
         before.run(write)
         database.query(
             'ALTER TABLE sessions MODIFY COLUMN data mediumblob NOT NULL'
