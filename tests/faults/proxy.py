@@ -197,7 +197,7 @@ class Proxy:
                 stack.enter_context(client)
                 pair = client, stack.enter_context(self._connect())
                 if self._contexts is not None:
-                    pair = self._encrypt(*pair)
+                    pair = self._encrypt(*pair, stack)
                 for each in pair:
                     stack.enter_context(each)
                 self._sockets |= {*pair}
@@ -209,7 +209,7 @@ class Proxy:
         except Exception as exc:  # noqa: BLE001 whatever an action raises
             self._errors.append(exc)
 
-    def _encrypt(self, client, server):
+    def _encrypt(self, client, server, stack):
         """Let either side agree with us on keys, when the client wants to."""
         client.sendall(server.recv(_CHUNK))
         request = b''
@@ -220,10 +220,11 @@ class Proxy:
             request += received
         server.sendall(request)
         to_client, to_server = self._contexts
-        return (
-            to_client.wrap_socket(client, server_side=True),
-            to_server.wrap_socket(server),
+        # the other side may hang up before it agrees
+        client = stack.enter_context(
+            to_client.wrap_socket(client, server_side=True)
         )
+        return client, to_server.wrap_socket(server)
 
     def _connect(self):
         if 'unix_socket' in self._address:
