@@ -69,6 +69,7 @@ class Records:
         )
 
     def find_live(self, session_ids: Sequence[str]) -> Living:
+        self._access.ready()
         columns, rest = self._write.find_live(session_ids)
         rows = self._access.run(
             lambda connection: connection.fetch_current(columns, rest)
@@ -86,6 +87,7 @@ class Records:
 
     def is_renewed(self, session_id: str) -> bool:
         access = self._access
+        access.ready()
         family = self._write.find_family(session_id)
         ((found,),) = access.run(
             lambda connection: connection.fetch_current(

@@ -188,12 +188,14 @@ class Statements:
         return self._between(least, greatest)
 
     def in_table(self, condition: str) -> str:
-        """Write FROM and WHERE of what the primary key finds."""
+        """
+        Write FROM and WHERE of what the primary key finds.
+
+        What its index is called is known when the table was checked.
+        """
         # both servers read and lock every row of a small table without a
         # hint, which a DELETE takes only in the form that names the table
         access = self._access
-        # the name of the index is known after that
-        access.ready()
         return (
             f'FROM {access.name} FORCE INDEX ({access.table.key_index}) '
             f'WHERE {condition}'

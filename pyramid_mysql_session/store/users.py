@@ -175,6 +175,7 @@ class Users:
         """Return the live sessions of a user, the newest first."""
         condition = self._write.of_user(userid)
         if after is not None:
+            self._access.ready()
             condition += f' AND {self._older_than(after)}'
         rows = self._find(self._columns, condition, limit=limit)
         return [self._session(row, own) for row in rows]
@@ -368,6 +369,7 @@ class Users:
         self, handle: str, payload: Payload | None
     ) -> dict[str, Any] | None:
         if payload is None:
+            self._access.ready()
             rows = self._access.fetch_current(
                 self._data,
                 f' {self._write.in_table(self._write.of_handle(handle))} '
