@@ -66,6 +66,17 @@ def handles(listed):
     return [stored.handle for stored in listed]
 
 
+def methods_of_a_user(store):
+    """Return what takes a user id, each to be called with that alone."""
+    return (
+        store.for_user,
+        store.delete_for_user,
+        store.count,
+        lambda userid: store.limit_for_user(userid, 0),
+        lambda userid: store.end(handle(ONE), userid),
+    )
+
+
 class UsersContract:
     """
     What lists and ends of every store do; a part of ``StoreContract``.
@@ -318,24 +329,12 @@ class UsersContract:
 
     @pytest.mark.parametrize('userid', ['x' * 256, 10**255, -(10**4000)])
     def test_user_id_that_is_too_long_is_refused(self, store, userid):
-        for method in (
-            store.for_user,
-            store.delete_for_user,
-            store.count,
-            lambda userid: store.limit_for_user(userid, 0),
-            lambda userid: store.end(handle(ONE), userid),
-        ):
+        for method in methods_of_a_user(store):
             with pytest.raises(PayloadTooLarge):
                 method(userid)
 
     def test_user_id_with_a_lone_surrogate_is_refused(self, store):
-        for method in (
-            store.for_user,
-            store.delete_for_user,
-            store.count,
-            lambda userid: store.limit_for_user(userid, 0),
-            lambda userid: store.end(handle(ONE), userid),
-        ):
+        for method in methods_of_a_user(store):
             with pytest.raises(PayloadNotSerializable, match='surrogate'):
                 method('ada\ud800')
 

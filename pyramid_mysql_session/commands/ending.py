@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from ..store.store import MySQLSessionStore
+from .listing import number_of
 
 
 def end_of_user(store: MySQLSessionStore, userid: str, sure: bool) -> int:
@@ -29,9 +30,8 @@ def end_one(store: MySQLSessionStore, handle: str, sure: bool) -> int:
 def end_all(store: MySQLSessionStore, sure: bool) -> int:
     """End all sessions."""
     if not sure:
-        stats = store.stats()
-        about = '' if stats.exact else 'about '
-        if not _agrees(f'End all {about}{stats.live:,} sessions?'):
+        live = number_of(store.stats(), 'live')
+        if not _agrees(f'End all {live} sessions?'):
             return 1
     rows = store.clear()
     print(f'{rows:,} sessions deleted, expired ones included')

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from ..store.census import Stats
 from ..store.store import MySQLSessionStore
 
 _ALWAYS = ('handle', 'userid', 'created', 'expires', 'size')
@@ -77,6 +78,12 @@ def show_stats(store: MySQLSessionStore, as_json: bool) -> int:
         ]
     )
     return 0
+
+
+def number_of(stats: Stats, name: str) -> str:
+    """Write one of the numbers of what the table holds."""
+    about = '' if stats.exact else 'about '
+    return f'{about}{getattr(stats, name):,}'
 
 
 def _print_json(value: Any) -> None:

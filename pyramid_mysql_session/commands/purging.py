@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any
 
 from ..store.store import MySQLSessionStore
+from .listing import number_of
 
 try:
     from tqdm import tqdm
@@ -40,19 +41,15 @@ def purge(store: MySQLSessionStore, max_seconds: float | None) -> int:
     if not came and time.monotonic() < deadline:
         print(f'{purged:,} expired sessions purged')
         return 0
-    stats = store.stats()
-    about = '' if stats.exact else 'about '
-    print(
-        f'{purged:,} expired sessions purged, {about}{stats.dead:,} are left'
-    )
+    left = number_of(store.stats(), 'dead')
+    print(f'{purged:,} expired sessions purged, {left} are left')
     return 1 if came else 0
 
 
 def count_dead(store: MySQLSessionStore) -> int:
     """Print how many sessions a purge would delete."""
-    stats = store.stats()
-    about = '' if stats.exact else 'about '
-    print(f'{about}{stats.dead:,} expired sessions are not purged yet')
+    dead = number_of(store.stats(), 'dead')
+    print(f'{dead} expired sessions are not purged yet')
     return 0
 
 

@@ -153,9 +153,6 @@ class Draft:
         ``None`` if the user who is logged in now was not.
         """
         self.learn_userid()
-        return self._confirmed()
-
-    def _confirmed(self) -> int | None:
         return self._extras.confirmed_at(self.userid)
 
     def learn_userid(self) -> None:
@@ -233,9 +230,8 @@ class Draft:
     def write(self) -> None:
         """Note that the data was changed."""
         self._written = True
-        if self._extras.confirmed is not None and self._confirmed() is None:
-            # not even if the same user comes back within the request
-            self._extras = self._extras._replace(confirmed=None)
+        # not even if the same user comes back within the request
+        self._extras = self._extras.without_others(self.userid)
 
     def forget_queue(self, key: Any) -> None:
         """Note that a key is about to be removed."""
@@ -408,10 +404,8 @@ class Draft:
         refuse_reserved(data)
         counts = self._count_popped() or None
         extras = self._extras._replace(popped=counts)
-        if extras.confirmed is not None and self._confirmed() is None:
-            # somebody else is logged in, or nobody
-            extras = extras._replace(confirmed=None)
-        return with_extras(data, extras)
+        # merging may have brought another user
+        return with_extras(data, extras.without_others(self.userid))
 
     def _count_popped(self) -> dict[str, int]:
         counts = dict(self._extras.popped or {})

@@ -50,6 +50,12 @@ class Extras(NamedTuple):
             return None
         return int(age)
 
+    def without_others(self, userid: Any) -> Extras:
+        """Forget a confirmation of anybody but this user."""
+        if self.confirmed is None or self.confirmed_at(userid) is not None:
+            return self
+        return self._replace(confirmed=None)
+
 
 def with_extras(data: Data, extras: Extras) -> Data:
     """Return data as it goes into the payload."""

@@ -131,14 +131,14 @@ BEAKER = Package(
         Foreign(('timeout',), ('idle_timeout',)),
         Foreign(('save_accessed_time',), ('touch_interval',)),
         Foreign(('cookie_expires',), ('cookie_max_age',)),
-        Foreign(('cookie_domain',), ('cookie_domain',)),
-        Foreign(('cookie_path',), ('cookie_path',)),
+        _same('cookie_domain'),
+        _same('cookie_path'),
         *_cookie('secure', 'httponly', 'samesite'),
         Foreign(
             ('url', 'sa.url'),
             ('host', 'port', 'user', 'password', 'database'),
         ),
-        Foreign(('table_name',), ('table_name',)),
+        _same('table_name'),
         Foreign(('data_serializer',), ('serializer',)),
         Foreign(('encrypt_key',), ('encrypt',), '', 'true'),
         Foreign(
@@ -190,9 +190,9 @@ def as_rst(package: Package) -> str:
         '      - here',
     ]
     for row in package.rows:
-        here = 'the same names' if row.here == row.there else _code(row.here)
-        if len(row.here) == 1 and row.here == row.there:
-            here = 'the same name'
+        here = _code(row.here)
+        if row.here == row.there:
+            here = 'the same name' if len(row.here) == 1 else 'the same names'
         lines += [
             f'    * - {_noted(_code(row.there), row.there_note)}',
             f'      - {_noted(here, row.here_note)}',

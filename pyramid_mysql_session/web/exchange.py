@@ -124,10 +124,8 @@ class Exchange:
     def merged(self) -> None:
         self._notify(events.SessionMerged(self._request))
 
-    def ended(self, handle: str, userid: Any, how: str) -> None:
-        # as the column has it, whoever tells of it
-        text = None if userid is None else str(userid)
-        self._notify(events.SessionEnded(self._request, handle, text, how))
+    def ended(self, handle: str, userid: str | None, how: str) -> None:
+        self._notify(events.SessionEnded(self._request, handle, userid, how))
 
     def failed(self, error: SessionError) -> None:
         """See that pyramid_retry does nothing a second time."""
