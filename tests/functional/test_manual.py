@@ -76,7 +76,7 @@ def passwords(monkeypatch):
 def make_shop(make_app, tmp_path):
     """Call it with a recipe for an application that has its views."""
     (tmp_path / 'devices.jinja2').write_text(
-        example('users.rst', 'html+jinja', 'session.current')
+        example('howto/devices.rst', 'html+jinja', 'session.current')
     )
     (tmp_path / 'password.jinja2').write_text('A new one, please.')
 
@@ -115,8 +115,8 @@ def test_devices_of_the_manual_end_by_their_user_only(
     recipe, make_shop, passwords
 ):
     shop = make_shop(
-        recipe('users.rst', 'class Devices'),
-        recipe('users.rst', 'def change_password'),
+        recipe('howto/devices.rst', 'class Devices'),
+        recipe('howto/sudo.rst', 'def change_password'),
         track_devices=True,
     )
     first, second = (log_in(shop, 'ada', 'first') for _ in range(2))
@@ -135,8 +135,8 @@ def test_devices_of_the_manual_end_by_their_user_only(
 
 def test_all_others_of_the_manual_are_ended(recipe, make_shop, passwords):
     shop = make_shop(
-        recipe('users.rst', 'class Devices'),
-        recipe('users.rst', 'def change_password'),
+        recipe('howto/devices.rst', 'class Devices'),
+        recipe('howto/sudo.rst', 'def change_password'),
     )
     browsers = [log_in(shop, 'ada', 'first') for _ in range(3)]
 
@@ -150,7 +150,7 @@ def test_all_others_of_the_manual_are_ended(recipe, make_shop, passwords):
 def test_password_of_the_manual_changes_only_if_it_was_asked_for_lately(
     recipe, make_shop, passwords, database
 ):
-    shop = make_shop(recipe('users.rst', 'def change_password'))
+    shop = make_shop(recipe('howto/sudo.rst', 'def change_password'))
     here, elsewhere = (log_in(shop, 'ada', 'first') for _ in range(2))
     new = {'new_password': 'third'}
     assert here.get('/password').text == 'A new one, please.'
@@ -171,14 +171,14 @@ def test_password_of_the_manual_changes_only_if_it_was_asked_for_lately(
 def test_password_of_the_manual_is_nothing_for_strangers(
     recipe, make_shop, passwords
 ):
-    shop = make_shop(recipe('users.rst', 'def change_password'))
+    shop = make_shop(recipe('howto/sudo.rst', 'def change_password'))
 
     for name in ('password', 'confirm'):
         shop.post(f'/{name}', {'password': 'first'}, status=403)
 
 
 def test_log_in_of_the_manual_leaves_so_many_sessions(recipe, make_shop):
-    module = recipe('users.rst', 'limit_for_user')
+    module = recipe('howto/users.rst', 'limit_for_user')
     module.check_password = lambda request: 5
     shop = make_shop()
 
@@ -197,9 +197,9 @@ def test_audit_of_the_manual_tells_who_has_ended_a_session(
 ):
     caplog.set_level(logging.INFO, 'shop.audit')
     shop = make_shop(
-        recipe('users.rst', 'def note_end'),
-        recipe('users.rst', 'class Devices'),
-        recipe('users.rst', 'def change_password'),
+        recipe('howto/audit.rst', 'def note_end'),
+        recipe('howto/devices.rst', 'class Devices'),
+        recipe('howto/sudo.rst', 'def change_password'),
     )
     here, _ = (log_in(shop, 'ada', 'first') for _ in range(2))
     handles = {session.handle for session in shop.store.for_user('ada')}
@@ -216,7 +216,7 @@ def test_audit_of_the_manual_tells_who_has_ended_a_session(
 def test_health_check_of_the_manual_tells_of_the_database(
     recipe, make_app, caplog
 ):
-    module = recipe('monitoring.rst', 'def ready')
+    module = recipe('howto/health.rst', 'def ready')
     up = make_app(configure=module.includeme)
     down = make_app(
         configure=module.includeme, unix_socket='/nowhere', host=None
