@@ -1,5 +1,6 @@
 """How Sphinx makes the manual; nothing here needs the internet."""
 
+import re
 from importlib.metadata import version as installed_version
 from inspect import cleandoc
 
@@ -50,6 +51,14 @@ def show_arguments(app, what, name, obj, options, arguments, returns):
     return arguments, returns
 
 
+def lead_to_pages(app, path, docname, content):
+    """Let links of files beside the manual lead to its pages."""
+    content[0] = re.sub(
+        r'`([^`<]+) <docs/([\w/-]+)\.rst>`_', r':doc:`\1 </\2>`', content[0]
+    )
+
+
 def setup(app):
+    app.connect('include-read', lead_to_pages)
     app.connect('autodoc-process-docstring', show_promise)
     app.connect('autodoc-process-signature', show_arguments)

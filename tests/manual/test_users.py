@@ -1,4 +1,4 @@
-"""What docs/users.rst shows, in an application."""
+"""What the how-tos about users show, in an application."""
 
 import logging
 import sys
@@ -10,9 +10,9 @@ from webtest import TestApp
 
 from tests.manual.blocks import executes
 
-PASSWORD = executes('users.rst', 'python', 'def change_password')
-DEVICES = executes('users.rst', 'python', 'class Devices')
-DEVICES_PAGE = executes('users.rst', 'html+jinja', 'session.current')
+PASSWORD = executes('howto/sudo.rst', 'python', 'def change_password')
+DEVICES = executes('howto/devices.rst', 'python', 'class Devices')
+DEVICES_PAGE = executes('howto/devices.rst', 'html+jinja', 'session.current')
 
 
 class Policy:
@@ -146,7 +146,7 @@ def test_password_is_nothing_for_strangers(make_shop, passwords):
         shop.post(f'/{name}', {'password': 'first'}, status=403)
 
 
-@executes('users.rst', 'python', 'limit_for_user')
+@executes('howto/users.rst', 'python', 'limit_for_user')
 def test_log_in_leaves_so_many_sessions(block, recipe, make_shop):
     module = recipe(block)
     module.check_password = lambda request: 5
@@ -162,7 +162,7 @@ def test_log_in_leaves_so_many_sessions(block, recipe, make_shop):
     assert shop.store.count(5) == 5
 
 
-@executes('users.rst', 'python', 'def note_end')
+@executes('howto/audit.rst', 'python', 'def note_end')
 @PASSWORD
 @DEVICES
 def test_audit_tells_who_has_ended_a_session(make_shop, passwords, caplog):

@@ -1,9 +1,9 @@
-"""What docs/monitoring.rst shows."""
+"""What docs/howto/health.rst shows."""
 
 from tests.manual.blocks import executes
 
 
-@executes('monitoring.rst', 'python', 'def ready')
+@executes('howto/health.rst', 'python', 'def ready')
 def test_health_check_tells_of_the_database(block, recipe, make_app, caplog):
     module = recipe(block)
     up = make_app(configure=module.includeme)
