@@ -28,12 +28,15 @@ def shop(tmp_path, monkeypatch):
             text = text.replace(there, here)
         (folder / f'{name}.py').write_text(text, 'utf-8')
         importlib.invalidate_caches()
+        sys.modules.pop(f'shop.{name}', None)
         return importlib.import_module(f'shop.{name}')
 
     folder = tmp_path / 'shop'
     folder.mkdir()
     (folder / '__init__.py').touch()
     monkeypatch.syspath_prepend(tmp_path)
+    # one may be written twice in a second
+    monkeypatch.setattr(sys, 'dont_write_bytecode', True)
     with_others = dict(sys.modules)
     forget()
     yield add

@@ -21,6 +21,7 @@ from pyramid.httpexceptions import HTTPFound
 from pyramid.i18n import TranslationString
 from pyramid.request import Request
 from pyramid.response import Response
+from pyramid_retry import is_last_attempt, mark_error_retryable
 from webtest import TestApp
 
 from pyramid_mysql_session import StoreUnavailable
@@ -96,9 +97,7 @@ class OldSite:
         return other
 
     def store(self, browser, data):
-        self.browser(browser).run(
-            lambda request: request.session.update(data)
-        )
+        self.browser(browser).run(lambda request: request.session.update(data))
 
     def stored(self, browser):
         return self.browser(browser).run(read).json
@@ -147,9 +146,9 @@ class ExpressSite:
         return self._old.read(Request(environ))
 
 
-def sign(session_id, secret='keyboard cat'):
+def sign(session_id):
     """Sign as cookie-signature does, percent-encoded as cookie does."""
-    digest = hmac.digest(secret.encode(), session_id.encode(), 'sha256')
+    digest = hmac.digest(b'keyboard cat', session_id.encode(), 'sha256')
     signature = base64.b64encode(digest).decode().rstrip('=')
     return urllib.parse.quote(signature, safe='')
 
@@ -249,14 +248,16 @@ def later(old, request, monkeypatch):
     def move(seconds):
         if old.kind == 'express':
             database = request.getfixturevalue('database')
-            database.query(f'UPDATE sessions SET expires = expires - {seconds}')
+            database.query(
+                f'UPDATE sessions SET expires = expires - {seconds}'
+            )
             return
         now = time.time
         monkeypatch.setattr(time, 'time', lambda: now() + seconds)
         if old.kind == 'redis':
             url = request.getfixturevalue('redis_url')
             with redis.Redis.from_url(url) as client:
-                for key in client.keys():
+                for key in client.scan_iter():
                     client.expire(key, client.ttl(key) - seconds)
 
     return move
@@ -398,11 +399,10 @@ class TestAllFactories:
             's%3Aid.\xe9',
             '%ff%00.%e9',
             '\xff\xfe',
-            '"\\377\\0"',
             'gAAAAA==' * 1000,
             'A' * 60000,
         ],
-        ids=range(11),
+        ids=range(10),
     )
     def test_old_cookie_that_nobody_signed_is_deleted(
         self, old_site, make_new, rows_of, value
@@ -514,9 +514,7 @@ class TestAllFactories:
 @REDIS
 @BEAKER
 @pytest.mark.parametrize('old', ['redis', 'beaker'], indirect=True)
-def test_values_that_json_cannot_hold_stay_behind(
-    old_site, make_new, caplog
-):
+def test_values_that_json_cannot_hold_stay_behind(old_site, make_new, caplog):
     browser = make_new()
     message = TranslationString('hi_${who}', 'shop', 'Hi ${who}', {'who': 1})
     old_site.store(
@@ -561,3 +559,131 @@ def test_cookies_of_the_same_name_are_refused(old, shop, blocks, make_app):
                 configure=lambda config: config.include(module),
                 cookie_name=name,
             )
+
+
+@executes(PAGE, 'python', 'return old.factory(request) if')
+@MOVING
+@SIGNED
+@REDIS
+@BEAKER
+@pytest.mark.parametrize('old', ['signed', 'redis', 'beaker'], indirect=True)
+def test_nobody_is_logged_out_while_two_deployments_overlap(
+    old, old_site, shop, blocks, make_app, make_new
+):
+    first = shop(blocks[0])
+    ready = make_app(
+        configure=lambda config: config.include(first),
+        cookie_name='shop_session',
+        table_name='pyramid_sessions',
+    )
+    new = make_new()
+    browser = new.browser()
+
+    def at(app):
+        other = app.browser()
+        other.cookiejar = browser.cookiejar
+        return other
+
+    old_site.store(browser, DATA)
+    at(ready).run(write(more=1))
+    assert old_site.stored(browser)['more'] == 1
+
+    assert at(new).run(read).json == {**DATA, 'more': 1}
+    at(ready).run(write(more=2))
+    assert at(new).run(read).json == {**DATA, 'more': 2}
+
+    at(ready).run(log_out)
+    assert at(new).run(read).json == at(ready).run(read).json == {}
+
+
+@MOVING
+@SIGNED
+@pytest.mark.parametrize('old', ['signed'], indirect=True)
+def test_old_process_takes_a_moved_visitor_for_a_stranger(old_site, make_new):
+    browser = make_new()
+    old_site.store(browser, DATA)
+    browser.run(read)
+
+    assert old_site.stored(browser) == {}
+    old_site.store(browser, {'a': 1})
+
+    assert browser.run(read).json == DATA
+    assert list(browser.cookies) == ['shop_session']
+
+
+@MOVING
+@SIGNED
+@pytest.mark.parametrize('old', ['signed'], indirect=True)
+def test_cookie_that_webob_cannot_read_does_no_harm(old_site, make_new):
+    browser = make_new()
+    old_site.store(browser, DATA)
+    ((name, value),) = browser.cookies.items()
+    headers = {'Cookie': rf'{name}={value}; of_others="\377"'}
+
+    response = browser.run(read, headers=headers)
+
+    assert response.json == {}
+    assert 'Set-Cookie' not in response.headers
+    assert browser.run(read).json == DATA
+
+
+@MOVING
+@SIGNED
+@pytest.mark.parametrize('old', ['signed'], indirect=True)
+def test_attempt_that_is_repeated_moves_the_session_once(
+    old_site, shop, blocks, make_app, rows_of
+):
+    module = shop(blocks[0])
+
+    def configure(config):
+        config.add_settings({'retry.attempts': 3})
+        config.include('pyramid_retry')
+        config.include(module)
+        config.add_exception_view(lambda request: Response('?'))
+
+    browser = make_app(
+        configure=configure,
+        cookie_name='shop_session',
+        table_name='pyramid_sessions',
+    )
+    old_site.store(browser, DATA)
+
+    def view(request):
+        found = read(request)
+        if not is_last_attempt(request):
+            error = ValueError()
+            mark_error_retryable(error)
+            raise error
+        return found
+
+    assert browser.run(view).json == DATA
+    assert rows_of('pyramid_sessions') == 1
+
+
+@executes(PAGE, 'sql', '"moved":true')
+@MOVING
+@SIGNED
+@pytest.mark.plain
+@pytest.mark.parametrize('old', ['signed'], indirect=True)
+def test_statement_counts_those_that_were_moved(
+    old_site, make_new, blocks, database
+):
+    browser = make_new()
+    old_site.store(browser, DATA)
+    browser.run(read)
+    browser.browser().run(write(moved=1))
+
+    sql = blocks[0].text.replace('FROM sessions', 'FROM pyramid_sessions')
+    assert database.query(sql) == [(1,)]
+
+
+@EXPRESS
+@pytest.mark.parametrize('old', ['express'], indirect=True)
+def test_cookie_that_express_session_has_made_is_verified(old, database):
+    # of express-session 1.19.0
+    session_id = 'Jx3a_0K-pq7hVYl0cZ2n6RtWm4eBvSdF'
+    cookie = f's%3A{session_id}.h2HRUX%2FSKuiCNjYHq6w8UK0YmAldHlawS12aH4HUqXg'
+
+    assert old.verified(cookie) == session_id
+    assert old.verified(cookie.replace('.h2', '.H2')) is None
+    assert old.verified(cookie.replace('Jx3', 'jx3')) is None
