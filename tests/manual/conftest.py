@@ -2,7 +2,9 @@
 
 import contextlib
 import importlib.util
+import os
 import re
+import shutil
 import sys
 
 import pytest
@@ -12,6 +14,7 @@ from tests.conftest import Database
 from tests.functional.conftest import app, make_app, serve
 from tests.helpers import SECRET, Application
 from tests.manual.blocks import PLACEHOLDER, ROOT, given
+from tests.manual.terminal import Terminal
 
 __all__ = ['app', 'make_app', 'serve']
 
@@ -96,12 +99,6 @@ def package(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def environment(package, monkeypatch):
-    """Have the processes that a test starts find the package, too."""
-    monkeypatch.setenv('PYTHONPATH', f'{package.parent}:{ROOT}')
-
-
-@pytest.fixture
 def write_ini(database, package, tmp_path):
     """
     Call it with a block for the path of the ini file that it is a part of.
@@ -162,3 +159,19 @@ def load():
 def make_site(write_ini, load):
     """Call it with the text of a block for the application that it makes."""
     return lambda *args, **kwargs: load(write_ini(*args, **kwargs))
+
+
+@pytest.fixture
+def terminal(package, tmp_path, server):
+    """A :class:`Terminal`, whose programs know package and server."""
+    terminal = Terminal(
+        tmp_path,
+        PYTHONPATH=f'{package.parent}{os.pathsep}{ROOT}',
+        MYSQL_UNIX_PORT=server.socket or '',
+        MYSQL_TCP_PORT=str(server.port),
+    )
+    # an option file of the machine would name another server
+    terminal.stand_in(
+        'mysql', f'exec {shutil.which("mysql")} --no-defaults "$@"'
+    )
+    return terminal
