@@ -11,12 +11,12 @@ import pytest
 from pyramid.paster import get_app
 
 from tests.conftest import Database
-from tests.functional.conftest import app, make_app, serve
+from tests.functional.conftest import app, make_app, rows, serve
 from tests.helpers import SECRET, Application
 from tests.manual.blocks import PLACEHOLDER, ROOT, given
 from tests.manual.terminal import Terminal
 
-__all__ = ['app', 'make_app', 'serve']
+__all__ = ['app', 'make_app', 'rows', 'serve']
 
 # where ini files look for the application
 ENTRY_POINTS = '[paste.app_factory]\nmain = shop:main\n'
