@@ -27,9 +27,9 @@ from webtest import TestApp
 from pyramid_mysql_session import StoreUnavailable
 from tests.helpers import Application, twin, wait_until
 from tests.manual.blocks import executes
-from tests.manual.modules import shop
+from tests.manual.modules import shop_module
 
-__all__ = ['shop']
+__all__ = ['shop_module']
 
 pytestmark = pytest.mark.filterwarnings(
     # pyramid_session_redis with the newest redis
@@ -177,7 +177,7 @@ def redis_url(tmp_path_factory):
 
 
 @pytest.fixture(params=['signed', 'redis', 'beaker', 'express'])
-def old(request, shop, blocks, tmp_path):
+def old(request, shop_module, blocks, tmp_path):
     """The module shop/old.py, for each of the old factories."""
     kind = request.param
     word, changes = 'SignedCookieSessionFactory', {}
@@ -212,7 +212,7 @@ def old(request, shop, blocks, tmp_path):
         )
         changes = {'/etc/shop/express.cnf': str(file)}
     (block,) = (block for block in blocks if word in block.text)
-    module = shop(block, changes)
+    module = shop_module(block, changes)
     module.kind = kind
     return module
 
@@ -225,10 +225,10 @@ def old_site(old, request):
 
 
 @pytest.fixture
-def make_new(old, shop, blocks, make_app):
+def make_new(old, shop_module, blocks, make_app):
     """Call it for an application with ours and the recipe."""
     (block,) = (block for block in blocks if 'def take_along' in block.text)
-    module = shop(block)
+    module = shop_module(block)
 
     def make(**settings):
         return make_app(
@@ -550,8 +550,10 @@ def test_values_that_json_cannot_hold_stay_behind(old_site, make_new, caplog):
 @MOVING
 @SIGNED
 @pytest.mark.parametrize('old', ['signed'], indirect=True)
-def test_cookies_of_the_same_name_are_refused(old, shop, blocks, make_app):
-    module = shop(blocks[0])
+def test_cookies_of_the_same_name_are_refused(
+    old, shop_module, blocks, make_app
+):
+    module = shop_module(blocks[0])
 
     for name in (None, 'session'):
         with pytest.raises(ConfigurationError, match='the same name'):
@@ -568,9 +570,9 @@ def test_cookies_of_the_same_name_are_refused(old, shop, blocks, make_app):
 @BEAKER
 @pytest.mark.parametrize('old', ['signed', 'redis', 'beaker'], indirect=True)
 def test_nobody_is_logged_out_while_two_deployments_overlap(
-    old, old_site, shop, blocks, make_app, make_new
+    old, old_site, shop_module, blocks, make_app, make_new
 ):
-    first = shop(blocks[0])
+    first = shop_module(blocks[0])
     ready = make_app(
         configure=lambda config: config.include(first),
         cookie_name='shop_session',
@@ -632,9 +634,9 @@ def test_cookie_that_webob_cannot_read_does_no_harm(old_site, make_new):
 @SIGNED
 @pytest.mark.parametrize('old', ['signed'], indirect=True)
 def test_attempt_that_is_repeated_moves_the_session_once(
-    old_site, shop, blocks, make_app, rows_of
+    old_site, shop_module, blocks, make_app, rows_of
 ):
-    module = shop(blocks[0])
+    module = shop_module(blocks[0])
 
     def configure(config):
         config.add_settings({'retry.attempts': 3})
