@@ -4,9 +4,16 @@ import re
 from importlib.metadata import version as installed_version
 from inspect import cleandoc
 
+from docutils import nodes
+from sphinx import addnodes
 from zope.interface.interface import Method
 
 from pyramid_mysql_session import IMySQLSessionStore
+from pyramid_mysql_session.settings.table import PREFIX, SETTINGS
+
+NAMES = {setting.name for setting in SETTINGS}
+# what holds the name of a setting without leading to it
+STAYING = (nodes.term, nodes.title, nodes.line)
 
 project = 'pyramid_mysql_session'
 release = version = installed_version('pyramid-mysql-session')
@@ -58,7 +65,40 @@ def lead_to_pages(app, path, docname, content):
     )
 
 
+def name_settings(app, doctree):
+    """Give each setting a place that other manuals can link to, too."""
+    if app.env.docname != 'settings':
+        return
+    for term in doctree.findall(nodes.term):
+        name = term.astext()
+        anchor = nodes.make_id(name)
+        term['ids'].append(anchor)
+        app.env.domains['std'].note_object('setting', name, anchor, term)
+        term += nodes.reference(
+            '', '¶', refid=anchor, classes=['headerlink'], internal=True
+        )
+
+
+def link_settings(app, doctree):
+    """Let each mention of a setting lead to it."""
+    for literal in doctree.findall(nodes.literal):
+        name = literal.astext().partition(' = ')[0]
+        known = name.startswith(PREFIX) and name.removeprefix(PREFIX) in NAMES
+        if known and not isinstance(literal.parent, STAYING):
+            link = addnodes.pending_xref(
+                refdomain='std',
+                reftype='setting',
+                reftarget=name,
+                refdoc=app.env.docname,
+            )
+            literal.replace_self(link)
+            link += literal
+
+
 def setup(app):
+    app.add_object_type('setting', 'setting')
+    app.connect('doctree-read', name_settings)
+    app.connect('doctree-read', link_settings)
     app.connect('include-read', lead_to_pages)
     app.connect('autodoc-process-docstring', show_promise)
     app.connect('autodoc-process-signature', show_arguments)
