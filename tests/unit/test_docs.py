@@ -15,6 +15,7 @@ from pyramid_mysql_session.settings import foreign
 from pyramid_mysql_session.settings import table as settings
 from pyramid_mysql_session.settings.table import SETTINGS
 from pyramid_mysql_session.store import layout, schema
+from pyramid_mysql_session.store.store import MySQLSessionStore
 
 ROOT = pathlib.Path(__file__).parents[2]
 DOCS = ROOT / 'docs'
@@ -137,9 +138,19 @@ def test_settings_that_the_manual_names_exist():
                 assert name in names, page
 
 
-def test_api_page_names_all_that_is_public():
+def test_api_pages_name_all_that_is_public():
+    text = TEXTS['api.rst'] + TEXTS['api_store.rst']
+
     for name in pyramid_mysql_session.__all__:
-        assert re.search(rf':: {name}$', TEXTS['api.rst'], re.M), name
+        assert re.search(rf':: {name}$', text, re.M), name
+
+
+def test_api_pages_name_each_method_of_the_store():
+    text = TEXTS['api.rst'] + TEXTS['api_store.rst']
+
+    for name in dir(MySQLSessionStore):
+        listed = re.search(rf'[ .]{name}(,|$)', text, re.M)
+        assert listed or name.startswith('_'), name
 
 
 def test_internals_page_names_each_module():
