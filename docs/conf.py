@@ -29,6 +29,8 @@ INVENTORIES = Path(__file__).parent.glob('inventories/*.txt')
 html_theme = 'furo'
 html_title = 'Pyramid sessions in MySQL'
 html_show_copyright = False
+html_static_path = ['_static']
+html_css_files = ['manual.css']
 
 autodoc_typehints = 'signature'
 python_use_unqualified_type_names = True
@@ -111,7 +113,20 @@ def link_settings(app, doctree):
             link += literal
 
 
+def draw_inline(app, doctree, docname):
+    """Put diagrams into the page, where they have the colours of its text."""
+    if app.builder.format != 'html':
+        return
+    for image in doctree.findall(nodes.image):
+        if image['uri'].startswith('diagrams/'):
+            drawing = Path(app.srcdir, image['uri']).read_text('utf-8')
+            drawing = re.sub('<style>.*?</style>', '', drawing, flags=re.S)
+            frame = f'<div class="diagram">{drawing}</div>'
+            image.replace_self(nodes.raw('', frame, format='html'))
+
+
 def setup(app):
+    app.connect('doctree-resolved', draw_inline)
     app.connect('config-inited', pack_inventories)
     app.add_object_type('setting', 'setting')
     app.connect('doctree-read', name_settings)

@@ -80,3 +80,16 @@ def test_files_beside_the_manual_link_to_its_pages(html):
 
     assert 'href="internals.html"' in page
     assert 'docs/internals.rst"' not in page
+
+
+@pytest.mark.parametrize(
+    ('page', 'diagram'), [('why', 'request'), ('concurrency', 'meeting')]
+)
+def test_diagrams_have_the_colours_of_the_page(html, page, diagram):
+    text = (html / f'{page}.html').read_text('utf-8')
+    (drawing,) = re.findall('<div class="diagram">.*?</svg>', text, re.S)
+
+    assert f'<title id="{diagram}-title">' in drawing
+    assert 'currentColor' in drawing
+    # which would hold for each picture of the page
+    assert '<style>' not in drawing

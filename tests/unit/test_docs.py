@@ -189,3 +189,25 @@ def test_each_page_is_in_the_contents():
         if DOCS in page.parents and name != 'index.rst':
             stem = name.removesuffix('.rst')
             assert re.search(rf'^    {stem}$', TEXTS['index.rst'], re.M), name
+
+
+def test_diagrams_are_up_to_date():
+    module = runpy.run_path(str(DOCS / 'make_diagrams.py'))
+    pictures = module['pictures']()
+
+    assert set(pictures) == set(DOCS.glob('diagrams/*.svg'))
+    for path, picture in pictures.items():
+        assert path.read_text('utf-8') == picture, (
+            'run python docs/make_diagrams.py'
+        )
+
+
+def test_each_diagram_is_on_a_page_and_said_in_words():
+    for path in DOCS.glob('diagrams/*.svg'):
+        image = f'.. image:: diagrams/{path.name}\n    :alt: '
+
+        assert any(image in text for text in TEXTS.values()), path.name
+        steps = path.with_suffix('.txt').read_text('utf-8').splitlines()[4:]
+        (said,) = re.findall('<desc .*?>(.*)</desc>', path.read_text('utf-8'))
+        for step in steps:
+            assert step.rpartition(': ')[2] in said
