@@ -2,6 +2,7 @@
 
 import configparser
 import doctest
+import json
 import pathlib
 import re
 import runpy
@@ -189,6 +190,15 @@ def test_each_page_is_in_the_contents():
         if DOCS in page.parents and name != 'index.rst':
             stem = name.removesuffix('.rst')
             assert re.search(rf'^    {stem}$', TEXTS['index.rst'], re.M), name
+
+
+def test_summary_of_the_benchmarks_is_what_was_measured():
+    results = json.loads((DOCS / 'benchmarks.json').read_text('utf-8'))
+    module = runpy.run_path(str(ROOT / 'tests/benchmarks/summary.py'))
+
+    assert TEXTS['benchmarks.rst'] == module['render'](results), (
+        'run sh tests/benchmarks/run.sh --render'
+    )
 
 
 def test_diagrams_are_up_to_date():
