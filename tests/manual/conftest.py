@@ -112,7 +112,7 @@ def write_ini(database, package, tmp_path):
     """
 
     def write(text, name='production.ini', there=database, **more):
-        if not text.startswith('['):
+        if '[app:main]\n' not in text:
             text = f'[app:main]\n{text}'
         added = {
             'use': 'egg:shop',
@@ -123,13 +123,14 @@ def write_ini(database, package, tmp_path):
             text = re.sub(
                 rf'^mysql_session\.{key} = .*\n', '', text, flags=re.M
             )
+        head, section, tail = text.partition('[app:main]\n')
+        own, *_ = f'\n{tail}'.split('\n[')
         lines = [
             f'{key} = {value}\n'
             for key, value in added.items()
             if value is not None
-            and not re.search(rf'^{re.escape(key)} =', text, re.M)
+            and not re.search(rf'^{re.escape(key)} =', own, re.M)
         ]
-        head, section, tail = text.partition('[app:main]\n')
         path = tmp_path / name
         path.write_text(
             f'{head}{section}{"".join(lines)}{tail}'.replace(
