@@ -93,9 +93,16 @@ def package(tmp_path, monkeypatch):
     (found / 'METADATA').write_text('Name: shop\nVersion: 1.0\n')
     (found / 'entry_points.txt').write_text(ENTRY_POINTS)
     monkeypatch.syspath_prepend(folder.parent)
+    # the demo has a module of that name
+    for name in modules_of_the_shop():
+        monkeypatch.delitem(sys.modules, name)
     yield folder
-    for name in [name for name in sys.modules if name.split('.')[0] == 'shop']:
+    for name in modules_of_the_shop():
         del sys.modules[name]
+
+
+def modules_of_the_shop():
+    return [name for name in sys.modules if name.split('.')[0] == 'shop']
 
 
 @pytest.fixture
