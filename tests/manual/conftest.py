@@ -93,9 +93,16 @@ def package(tmp_path, monkeypatch):
     (found / 'METADATA').write_text('Name: shop\nVersion: 1.0\n')
     (found / 'entry_points.txt').write_text(ENTRY_POINTS)
     monkeypatch.syspath_prepend(folder.parent)
+    # the demo has a module of that name
+    for name in modules_of_the_shop():
+        monkeypatch.delitem(sys.modules, name)
     yield folder
-    for name in [name for name in sys.modules if name.split('.')[0] == 'shop']:
+    for name in modules_of_the_shop():
         del sys.modules[name]
+
+
+def modules_of_the_shop():
+    return [name for name in sys.modules if name.split('.')[0] == 'shop']
 
 
 @pytest.fixture
@@ -112,7 +119,7 @@ def write_ini(database, package, tmp_path):
     """
 
     def write(text, name='production.ini', there=database, **more):
-        if not text.startswith('['):
+        if '[app:main]\n' not in text:
             text = f'[app:main]\n{text}'
         added = {
             'use': 'egg:shop',
@@ -123,13 +130,14 @@ def write_ini(database, package, tmp_path):
             text = re.sub(
                 rf'^mysql_session\.{key} = .*\n', '', text, flags=re.M
             )
+        head, section, tail = text.partition('[app:main]\n')
+        own, *_ = f'\n{tail}'.split('\n[')
         lines = [
             f'{key} = {value}\n'
             for key, value in added.items()
             if value is not None
-            and not re.search(rf'^{re.escape(key)} =', text, re.M)
+            and not re.search(rf'^{re.escape(key)} =', own, re.M)
         ]
-        head, section, tail = text.partition('[app:main]\n')
         path = tmp_path / name
         path.write_text(
             f'{head}{section}{"".join(lines)}{tail}'.replace(

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import signal
 import subprocess
 import sys
 import termios
@@ -81,3 +82,27 @@ class Terminal:
                         screen.write(text.encode() + b'\n')
                         seen = len(shown)
         return Result(process.wait(), shown.decode().replace('\r\n', '\n'))
+
+    @contextlib.contextmanager
+    def running(self, script, **environment):
+        """Run a script that does not end for as long as the block runs."""
+        with (self.folder / 'output').open('w') as output:
+            process = subprocess.Popen(
+                ['sh', '-ec', script],
+                cwd=self.folder,
+                env={**self.environment, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def shown(self):
+        """Return what :meth:`running` has shown."""
+        return (self.folder / 'output').read_text()
