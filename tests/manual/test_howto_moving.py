@@ -690,3 +690,18 @@ def test_cookie_that_express_session_has_made_is_verified(old, database):
     assert old.verified(cookie) == session_id
     assert old.verified(cookie.replace('.h2', '.H2')) is None
     assert old.verified(cookie.replace('Jx3', 'jx3')) is None
+
+
+@executes(PAGE, 'ini', 'shop.moving')
+@MOVING
+@SIGNED
+@pytest.mark.parametrize('old', ['signed'], indirect=True)
+def test_settings_of_the_page_move_a_session(
+    old_site, shop_module, blocks, make_site
+):
+    shop_module(blocks[1])
+    browser = make_site(blocks[0].text)
+    old_site.store(browser, DATA)
+
+    assert browser.run(read).json == DATA
+    assert list(browser.cookies) == ['shop_session']
