@@ -53,7 +53,7 @@ DATA = {
 
 
 def read(request):
-    return {k: v for k, v in request.session.items() if k != 'moved'}
+    return {k: v for k, v in request.session.items() if k != '_moved_'}
 
 
 def write(**data):
@@ -71,6 +71,12 @@ def deletes(response, name):
         for line in response.headers.getall('Set-Cookie')
     )
 
+
+class Gone:
+    """Pickled as one of a class that is not there any more."""
+
+
+Gone.__module__, Gone.__qualname__ = 'decimal', 'Gone'
 
 redis = None
 if importlib.util.find_spec('redis'):
@@ -286,7 +292,7 @@ class TestAllFactories:
         assert list(browser.cookies) == ['shop_session']
         assert browser.run(read).json == DATA
         (session,) = browser.store.for_user('ada')
-        assert session.data() == {**DATA, 'moved': True}
+        assert session.data() == {**DATA, '_moved_': True}
 
     def test_request_without_an_old_cookie_costs_nothing_more(
         self, old, make_new, statements, monkeypatch
@@ -663,7 +669,7 @@ def test_attempt_that_is_repeated_moves_the_session_once(
     assert rows_of('pyramid_sessions') == 1
 
 
-@executes(PAGE, 'sql', '"moved":true')
+@executes(PAGE, 'sql', '"_moved_":true')
 @MOVING
 @SIGNED
 @pytest.mark.plain
@@ -674,7 +680,7 @@ def test_statement_counts_those_that_were_moved(
     browser = make_new()
     old_site.store(browser, DATA)
     browser.run(read)
-    browser.browser().run(write(moved=1))
+    browser.browser().run(write(_moved_=1))
 
     sql = blocks[0].text.replace('FROM sessions', 'FROM pyramid_sessions')
     assert database.query(sql) == [(1,)]
@@ -705,3 +711,43 @@ def test_settings_of_the_page_move_a_session(
 
     assert browser.run(read).json == DATA
     assert list(browser.cookies) == ['shop_session']
+
+
+@MOVING
+@SIGNED
+@pytest.mark.parametrize('old', ['signed'], indirect=True)
+def test_form_that_was_open_can_be_sent(
+    old_site, shop_module, blocks, make_app
+):
+    module = shop_module(blocks[0])
+
+    def configure(config):
+        config.include(module)
+        config.set_default_csrf_options(require_csrf=True)
+
+    browser = make_app(configure=configure, cookie_name='shop_session')
+    old_site.store(browser, DATA)
+
+    form = {'csrf_token': DATA['_csrft_']}
+    assert browser.run(read, method='POST', params=form).json == DATA
+    form['csrf_token'] = 'guessed'
+    browser.run(read, method='POST', params=form, status=400)
+
+
+@MOVING
+@REDIS
+@BEAKER
+@pytest.mark.parametrize('old', ['redis', 'beaker'], indirect=True)
+def test_old_session_that_cannot_be_read_is_an_error_as_it_was(
+    old, old_site, make_new, monkeypatch
+):
+    browser = make_new()
+    monkeypatch.setattr(decimal, 'Gone', Gone, raising=False)
+    old_site.store(browser, {**DATA, 'gone': Gone()})
+    monkeypatch.undo()
+
+    for site in (browser, old_site.browser(browser)):
+        with pytest.raises(Exception, match='Gone'):
+            site.run(read)
+
+    assert list(browser.cookies) == [old_site.name]

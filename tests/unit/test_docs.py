@@ -15,7 +15,7 @@ from pyramid_mysql_session.settings import table as settings
 from pyramid_mysql_session.settings.table import SETTINGS
 from pyramid_mysql_session.store import layout, schema
 from pyramid_mysql_session.store.store import MySQLSessionStore
-from tests.manual.blocks import DOCS, pages
+from tests.manual.blocks import DOCS, ROOT, pages
 
 PAGES = pages()
 TEXTS = {name: page.read_text('utf-8') for name, page in PAGES.items()}
