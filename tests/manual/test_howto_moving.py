@@ -728,10 +728,10 @@ def test_form_that_was_open_can_be_sent(
     browser = make_app(configure=configure, cookie_name='shop_session')
     old_site.store(browser, DATA)
 
-    form = {'csrf_token': DATA['_csrft_']}
-    assert browser.run(read, method='POST', params=form).json == DATA
-    form['csrf_token'] = 'guessed'
-    browser.run(read, method='POST', params=form, status=400)
+    token = {'X-CSRF-Token': DATA['_csrft_']}
+    assert browser.run(read, method='POST', headers=token).json == DATA
+    token['X-CSRF-Token'] = 'guessed'
+    browser.run(read, method='POST', headers=token, status=400)
 
 
 @MOVING
