@@ -38,6 +38,8 @@ RETURNING = {
     'session/serializers': re.compile('_culprit|_key_problem'),
     'commands/configured': re.compile('_without_values'),
 }
+#: What others put in front of all texts of a module.
+BEFORE = {'settings/converters': 'expected '}
 NAMES = {
     'deviation',
     'deviations',
@@ -75,6 +77,7 @@ def messages():
 def _of_module(path):
     module = path.relative_to(PACKAGE).with_suffix('').as_posix()
     tree = ast.parse(path.read_text('utf-8'))
+    before = BEFORE.get(module, '')
     returning = RETURNING.get(module)
     found = {}
     for node in ast.walk(tree):
@@ -82,6 +85,7 @@ def _of_module(path):
             for text in _texts(value):
                 # what is no more than a word is part of another text
                 if re.search(r'[a-z]{2}.* [A-Za-z]{2}', text, re.DOTALL):
+                    text = (before + text).strip('… ;,:')
                     found[text] = Message(module, value.lineno, text)
     return found.values()
 
@@ -97,9 +101,15 @@ def _values(node, returning):
             yield from (
                 node.args[1:2] if name == 'SchemaError' else node.args[:1]
             )
+        elif name == 'append' and _name(node.func.value) in NAMES:
+            yield from node.args
     elif isinstance(node, ast.Assign):
-        if any(_name(target) in NAMES for target in node.targets):
-            yield node.value
+        for target in node.targets:
+            if _name(target) in NAMES or (
+                isinstance(target, ast.Tuple)
+                and _name(target.elts[0]) in NAMES
+            ):
+                yield node.value
     elif isinstance(node, ast.AugAssign):
         if _name(node.target) in NAMES:
             yield node.value
@@ -148,4 +158,4 @@ def _texts(node):
 def _template(text):
     """Write an ellipsis for each place of a value, and for several at once."""
     text = re.sub(r'%[sd]|\{[^{}]*\}', '…', text)
-    return re.sub(r'…(?:\W?…)+', '…', text).strip('… ;,:')
+    return re.sub(r'…(?:\W?…)+', '…', text)
