@@ -82,7 +82,7 @@ def pages():
         page.relative_to(folder).as_posix(): page
         for folder, found in folders.items()
         for page in sorted(found)
-        if '_build' not in page.parts and page.name != 'CHANGES.rst'
+        if '_build' not in page.parts
     }
 
 

@@ -1,6 +1,5 @@
 """What the manual says, as far as it can be tried without a server."""
 
-import configparser
 import doctest
 import pathlib
 import re
@@ -14,47 +13,10 @@ from pyramid_mysql_session.settings import foreign
 from pyramid_mysql_session.settings import table as settings
 from pyramid_mysql_session.settings.table import SETTINGS
 from pyramid_mysql_session.store import layout, schema
+from tests.manual.blocks import DOCS, ROOT, pages
 
-ROOT = pathlib.Path(__file__).parents[2]
-DOCS = ROOT / 'docs'
-PAGES = {
-    **{page.name: page for page in ROOT.glob('*.rst')},
-    **{
-        page.relative_to(DOCS).as_posix(): page
-        for page in DOCS.rglob('*.rst')
-        if '_build' not in page.parts
-    },
-}
+PAGES = pages()
 TEXTS = {name: page.read_text('utf-8') for name, page in PAGES.items()}
-
-# dotted names in examples lead to an application that is not there
-ELSEWHERE = 'shop.'
-
-
-def code_blocks(language):
-    """Return page and text of each example in a language."""
-    pattern = rf'^\.\. code-block:: {language}\n\n((?:(?: +.*)?\n)+)'
-    return [
-        pytest.param(textwrap.dedent(block), id=f'{name}-{number}')
-        for name, text in TEXTS.items()
-        for number, block in enumerate(re.findall(pattern, text, re.M))
-    ]
-
-
-PLACEHOLDER = 'change-me-to-32-random-characters-or-more'
-
-
-def session_settings(ini):
-    """Return the settings of an example, whatever section they are in."""
-    parser = configparser.ConfigParser(interpolation=None)
-    parser.read_string(ini if ini.startswith('[') else f'[app:main]\n{ini}')
-    return {
-        # which everybody is to replace
-        name: value.replace(PLACEHOLDER, 'a secret of the tests')
-        for section in parser.sections()
-        for name, value in parser.items(section)
-        if name.startswith(settings.PREFIX)
-    }
 
 
 @pytest.mark.parametrize(
@@ -67,25 +29,6 @@ def test_interactive_examples_give_what_the_page_says(page):
     assert not result.failed
 
 
-@pytest.mark.parametrize('ini', code_blocks('ini'))
-def test_ini_examples_are_accepted(ini):
-    given = {
-        f'{settings.PREFIX}secret': 'a secret of the tests',
-        f'{settings.PREFIX}user': 'shop',
-        f'{settings.PREFIX}database': 'shop',
-        **session_settings(ini),
-    }
-
-    settings.parse(
-        {k: v for k, v in given.items() if not v.startswith(ELSEWHERE)}
-    )
-
-
-@pytest.mark.parametrize('code', code_blocks('python'))
-def test_python_examples_compile(code):
-    compile(code, 'example', 'exec')
-
-
 @pytest.mark.parametrize(
     'page', ['README.rst', 'CHANGES.rst', 'CONTRIBUTING.rst', 'SECURITY.rst']
 )
@@ -93,7 +36,7 @@ def test_no_link_of_the_repository_s_pages_is_relative(page):
     # the first two are on the page of a package index, which has nothing
     # else, and the third is in the manual
     link = r'<([^<>]+)>`_|^\.\. _.+: (\S+)$'
-    for target in re.findall(link, TEXTS[page], re.M):
+    for target in re.findall(link, (ROOT / page).read_text('utf-8'), re.M):
         assert ''.join(target).startswith('https://')
 
 
