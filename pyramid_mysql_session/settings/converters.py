@@ -304,13 +304,13 @@ def pool(value: Any) -> Any:
         'that returns one'
     )
     if isinstance(value, str) and not _DOTTED.fullmatch(value):
-        raise ValueError(f'{expected}, not such a text')
+        raise ValueError(f'{expected} (not such a text)')
     found = _resolve(value, expected)
     if not hasattr(found, 'dedicated_connection') and callable(found):
         found = found()
     if not hasattr(found, 'dedicated_connection'):
         raise ValueError(
-            f'{expected}, not something of type {type(found).__qualname__}'
+            f'{expected} (not something of type {type(found).__qualname__})'
         )
     return found
 

@@ -258,8 +258,9 @@ def test_factory_that_is_closed_serves_nobody(block, recipe, app):
 @executes('table.rst', 'python', 'check_table()')
 def test_table_is_checked_when_the_application_starts(block, recipe, database):
     main = recipe(block).main
-    main({}, **database.settings())
+    app = main({}, **database.settings())
 
+    assert get_store(app.registry).count() == 0
     database.query('ALTER TABLE sessions DROP COLUMN revision')
     with pytest.raises(SchemaError):
         main({}, **database.settings())

@@ -39,15 +39,19 @@ def test_users_who_are_here_are_listed(block, store, database):
 @executes('table.rst', 'sql', 'INET6_NTOA(ip)')
 def test_devices_of_users_are_listed(block, make_app, database):
     app = make_app(track_devices=True)
-    app.extra_environ['REMOTE_ADDR'] = '192.0.2.7'
 
     def log_in(request):
         request.session['auth.userid'] = 'ada'
 
-    app.run(log_in, headers={'User-Agent': 'a browser'})
+    for name in ('a browser', 'another'):
+        browser = app.browser()
+        browser.extra_environ['REMOTE_ADDR'] = '192.0.2.7'
+        browser.run(log_in, headers={'User-Agent': name})
+        database.query('UPDATE sessions SET seen = seen - 1000')
 
-    ((userid, _, ip, agent),) = database.query(block.text)
-    assert (userid, ip, agent) == ('ada', '192.0.2.7', 'a browser')
+    latest, first = database.query(block.text)
+    assert (latest[0], latest[2:]) == ('ada', ('192.0.2.7', 'another'))
+    assert (first[0], first[2:]) == ('ada', ('192.0.2.7', 'a browser'))
 
 
 @executes('table.rst', 'sql', 'HEX(session_id) LIKE')
@@ -138,11 +142,17 @@ def test_save_changes_only_the_revision_that_was_loaded(
     sql = re.sub(r':(\w+)', r'%(\1)s', block.text)
     values = {'key': key, 'payload': '{"a": 1}', 'deadline': 2**40}
 
-    for written in (7, 8):
-        database.query(sql, {**values, 'loaded': revision, 'written': written})
+    def save(loaded, written):
+        database.query(sql, {**values, 'loaded': loaded, 'written': written})
+
+    save(revision, 7)
+    save(revision, 8)
 
     record = store.load(session_id)
     assert (record.revision, record.payload) == (7, '{"a": 1}')
+    database.query('UPDATE sessions SET expires = 1')
+    save(7, 8)
+    assert database.query('SELECT revision FROM sessions') == [(7,)]
 
 
 @executes('purge.rst', 'sql', 'CREATE EVENT')

@@ -154,7 +154,7 @@ def test_log_in_leaves_so_many_sessions(block, recipe, make_shop):
 
     for _ in range(7):
         browser = shop.browser()
-        browser.run(module.log_in)
+        assert browser.run(module.log_in).status_int == 303
 
     assert shop.store.count(5) == 5
     # who is logged in logs in once more

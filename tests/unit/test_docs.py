@@ -1,6 +1,7 @@
 """What the manual says, as far as it can be tried without a server."""
 
 import doctest
+import json
 import pathlib
 import re
 import runpy
@@ -13,6 +14,7 @@ from pyramid_mysql_session.settings import foreign
 from pyramid_mysql_session.settings import table as settings
 from pyramid_mysql_session.settings.table import SETTINGS
 from pyramid_mysql_session.store import layout, schema
+from pyramid_mysql_session.store.store import MySQLSessionStore
 from tests.manual.blocks import DOCS, ROOT, pages
 
 PAGES = pages()
@@ -78,9 +80,19 @@ def test_settings_that_the_manual_names_exist():
                 assert name in names, page
 
 
-def test_api_page_names_all_that_is_public():
+def test_api_pages_name_all_that_is_public():
+    text = TEXTS['api.rst'] + TEXTS['api_store.rst']
+
     for name in pyramid_mysql_session.__all__:
-        assert re.search(rf':: {name}$', TEXTS['api.rst'], re.M), name
+        assert re.search(rf':: {name}$', text, re.M), name
+
+
+def test_api_pages_name_each_method_of_the_store():
+    text = TEXTS['api.rst'] + TEXTS['api_store.rst']
+
+    for name in dir(MySQLSessionStore):
+        listed = re.search(rf'[ .]{name}(,|$)', text, re.M)
+        assert listed or name.startswith('_'), name
 
 
 def test_internals_page_names_each_module():
@@ -119,3 +131,34 @@ def test_each_page_is_in_the_contents():
         if DOCS in page.parents and name != 'index.rst':
             stem = name.removesuffix('.rst')
             assert re.search(rf'^    {stem}$', TEXTS['index.rst'], re.M), name
+
+
+def test_summary_of_the_benchmarks_is_what_was_measured():
+    results = json.loads((DOCS / 'benchmarks.json').read_text('utf-8'))
+    module = runpy.run_path(str(ROOT / 'tests/benchmarks/summary.py'))
+
+    assert TEXTS['benchmarks.rst'] == module['render'](results), (
+        'run sh tests/benchmarks/run.sh --render'
+    )
+
+
+def test_diagrams_are_up_to_date():
+    module = runpy.run_path(str(DOCS / 'make_diagrams.py'))
+    pictures = module['pictures']()
+
+    assert set(pictures) == set(DOCS.glob('diagrams/*.svg'))
+    for path, picture in pictures.items():
+        assert path.read_text('utf-8') == picture, (
+            'run python docs/make_diagrams.py'
+        )
+
+
+def test_each_diagram_is_on_a_page_and_said_in_words():
+    for path in DOCS.glob('diagrams/*.svg'):
+        image = f'.. image:: diagrams/{path.name}\n    :alt: '
+
+        assert any(image in text for text in TEXTS.values()), path.name
+        steps = path.with_suffix('.txt').read_text('utf-8').splitlines()[4:]
+        (said,) = re.findall('<desc .*?>(.*)</desc>', path.read_text('utf-8'))
+        for step in steps:
+            assert step.rpartition(': ')[2] in said
