@@ -177,7 +177,7 @@ wrong(
     'the address of a database where a pool should be',
     'mysql_session.pool = (not shown):',
     'expected a DBUtils PooledDB, or the dotted name of one or of a callable '
-    'that returns one, not such a text',
+    'that returns one (not such a text)',
     pool='mysql://shop:secret@localhost/shop',
 )
 wrong(
@@ -214,6 +214,30 @@ def misspell_prefix(world):
 )
 def forget_to_double(world):
     world.settings_of_ini('mysql_session.password = 100%sure')
+
+
+@mistake(
+    START,
+    'the lines of ours in a second section of the same name',
+    "While reading from …: section 'app:main' already exists",
+    then='Put them into the section ``[app:main]`` that is there.',
+)
+def second_section(world):
+    world.settings_of_ini('[app:main]\nmysql_session.user = shop')
+
+
+@mistake(
+    START,
+    'a second list of includes',
+    "While reading from …: option 'pyramid.includes' in section 'app:main' "
+    'already exists',
+    then='Add ``pyramid_mysql_session`` to the list that is there.',
+)
+def second_list(world):
+    world.settings_of_ini(
+        'pyramid.includes = pyramid_debugtoolbar\n'
+        'pyramid.includes = pyramid_mysql_session'
+    )
 
 
 @mistake(
