@@ -10,7 +10,7 @@ from docutils import nodes
 from sphinx import addnodes
 from zope.interface.interface import Method
 
-from pyramid_mysql_session import IMySQLSessionStore
+from pyramid_mysql_session import IMySQLSessionStore, events
 from pyramid_mysql_session.settings.table import PREFIX, SETTINGS
 
 NAMES = {setting.name for setting in SETTINGS}
@@ -54,9 +54,9 @@ def show_promise(app, what, name, obj, options, lines):
 
 
 def show_arguments(app, what, name, obj, options, arguments, returns):
-    """Show no arguments of classes: whoever reads this makes no instance."""
-    if arguments and what in ('class', 'exception'):
-        arguments = ''
+    """Show no arguments of classes but of events: they are attributes."""
+    if what in ('class', 'exception') and obj.__module__ != events.__name__:
+        arguments = arguments and ''
     return arguments, returns
 
 
