@@ -6,19 +6,8 @@ import contextlib
 import socket
 import subprocess
 
-import pytest
-
-from tests.clusters.haproxy import PROGRAM
 from tests.helpers import wait_until
-
-
-def check(path):
-    """Have HAProxy check a file; return what it says about it."""
-    answer = subprocess.run(
-        [PROGRAM, '-c', '-f', path], capture_output=True, text=True
-    )
-    assert answer.returncode == 0, answer.stderr
-    return answer.stderr
+from tests.manual.terminal import program
 
 
 @contextlib.contextmanager
@@ -28,11 +17,13 @@ def running(folder, text):
 
     It gives a function that returns the state of each server by its name.
     """
-    if PROGRAM is None:
-        pytest.skip('needs HAProxy')
+    haproxy = program('haproxy', 'haproxy')
     path, admin = folder / 'haproxy.cfg', folder / 'admin'
     path.write_text(f'global\n    stats socket {admin}\n{text}')
-    check(path)
+    answer = subprocess.run(
+        [haproxy, '-c', '-f', path], capture_output=True, text=True
+    )
+    assert answer.returncode == 0, answer.stderr
 
     def states():
         with socket.socket(socket.AF_UNIX) as line:
@@ -45,7 +36,7 @@ def running(folder, text):
 
     with (folder / 'log').open('w') as log:
         process = subprocess.Popen(
-            [PROGRAM, '-db', '-f', path], stdout=log, stderr=log
+            [haproxy, '-db', '-f', path], stdout=log, stderr=log
         )
     try:
         wait_until(lambda: admin.exists() and accepts(admin))

@@ -3,7 +3,7 @@ The code blocks of the documentation, and which test executes which.
 
 A test says so with :func:`executes` and is handed the block::
 
-    @executes('users.rst', 'python', 'def note_end')
+    @executes('howto/audit.rst', 'python', 'def note_end')
     def test_audit_tells_who_has_ended_a_session(block, recipe):
         module = recipe(block)
 

@@ -6,11 +6,23 @@ import contextlib
 import fcntl
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
 import termios
 from typing import NamedTuple
+
+import pytest
+
+
+def program(name, package):
+    """Return the path of a program; skip the test, or in CI fail, without."""
+    found = shutil.which(name, path=f'{os.environ["PATH"]}:/usr/sbin')
+    if found is None:
+        give_up = pytest.fail if os.environ.get('CI') else pytest.skip
+        give_up(f'needs {name}; Debian has it in {package}')
+    return found
 
 
 class Result(NamedTuple):

@@ -1,13 +1,13 @@
 """The command lines of the manual, on a terminal."""
 
 import re
-import shutil
 
 import pytest
 
 from pyramid_mysql_session.store.keys import make_session_id
 from tests.helpers import bury, count
 from tests.manual.blocks import executes
+from tests.manual.terminal import program
 
 HANDLE = '6b0656f00f77f2822c564c1cc71d4a3f'
 YES = {'[y/N]': 'y'}
@@ -107,8 +107,7 @@ def test_purge_deletes_what_has_expired(block, site, terminal, database):
 @executes('command.rst', 'sh', 'list --user ada')
 def test_sessions_are_counted_and_listed(block, site, terminal):
     stats, everybody, ada, handles = block.text.splitlines()
-    if not shutil.which('jq'):
-        pytest.skip('needs jq')
+    program('jq', 'jq')
     create(site, 'ada', 'ada', 'grace')
     found = {session.handle for session in site.store.iter_sessions()}
 

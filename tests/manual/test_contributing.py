@@ -3,6 +3,7 @@
 import configparser
 import shlex
 import shutil
+import subprocess
 import sys
 
 import pytest
@@ -12,8 +13,20 @@ from tests.conftest import PROGRAMS
 from tests.manual.blocks import ROOT, executes
 from tests.manual.terminal import Terminal
 
-# of the tests that a line would run only a few are found, and none is run
-COLLECT = "--collect-only -q --ignore-glob='*/test_[!c]*' -p no:cacheprovider"
+# takes the place of Python, and notes what it was to do
+NOTE = """\
+#!/bin/sh
+printf '%s\\n' "$@" END >>"$NOTES"
+"""
+# of the tests that each line would run only a few are found, and none is run
+COLLECT = """\
+import sys
+import pytest
+
+for arguments in sys.stdin.read().split('END\\n')[:-1]:
+    options = '--collect-only', '-q', '--ignore-glob=*/test_[!c]*'
+    print('=', pytest.main([*arguments.splitlines()[2:], *options]))
+"""
 
 
 @pytest.fixture
@@ -26,7 +39,7 @@ def clone(tmp_path):
     shutil.copytree(ROOT / 'docs', tmp_path / 'docs', ignore=docs)
     (tmp_path / 'docs' / 'demo' / 'setup.sh').write_text(
         # what is missing is there
-        f'prepare() {{ test "$1" = testing; venv={sys.prefix}; }}\n'
+        'prepare() { test "$1" = testing; venv=$root/venv; }\n'
     )
     return Terminal(tmp_path, PYTHONPATH=str(ROOT))
 
@@ -34,19 +47,29 @@ def clone(tmp_path):
 @executes('CONTRIBUTING.rst', 'sh', 'sh tests/run.sh\n')
 @executes('CONTRIBUTING.rst', 'sh', 'sh tests/run.sh tests/unit')
 def test_lines_that_run_tests_find_some(blocks, clone):
-    everything, lines = blocks
-    clone.environment['PYTEST_ADDOPTS'] = COLLECT
-    # with several processes the first says nothing of what it would run
-    text = everything.text + lines.text.replace(' -n 2', ' -n 0')
-    assert ' -n 2 ' in lines.text
+    notes = clone.folder / 'notes'
+    clone.environment['NOTES'] = str(notes)
+    python = clone.folder / 'venv' / 'bin' / 'python'
+    python.parent.mkdir(parents=True)
+    python.write_text(NOTE)
+    python.chmod(0o755)
+    for block in blocks:
+        assert clone.run(block.text) == (0, '')
 
-    for line in text.splitlines():
-        code, shown = clone.run(line)
-        if '"not mysql"' in line and 'mariadb' not in PROGRAMS:
-            continue
-        assert code == 0, shown
-        assert 'tests/' in shown
-        assert 'functional' in shown or 'tests/unit' in line
+    answer = subprocess.run(
+        [sys.executable, '-c', COLLECT],
+        cwd=ROOT,
+        input=notes.read_text(),
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout
+
+    assert notes.read_text().count('-m\npytest\n') == 5
+    first, *others = answer.split('= 0\n')
+    assert 'tests/functional/test_command.py' in first
+    assert 'tests/unit/test_cli.py' in first
+    # each finds some of them, and the last one is followed by nothing
+    assert [bool(found) for found in others] == [True] * 4 + [False]
 
 
 @executes('CONTRIBUTING.rst', 'sh', 'tests.clusters.soak')

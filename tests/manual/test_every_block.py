@@ -8,13 +8,7 @@ import pytest
 from tests.manual.blocks import EXECUTED, SHOWN, block, blocks, parse
 
 #: Page, language and word of each block that no test executes, and why.
-REASONS = {
-    (
-        'deployment.rst',
-        'apache',
-        'WSGIDaemonProcess',
-    ): 'mod_wsgi is not there; the page says that nobody has tried it'
-}
+REASONS = {}
 
 
 def executed():

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import http.cookiejar
 import json
+import subprocess
 import urllib.request
 
 import pytest
@@ -11,6 +12,17 @@ from private_server import free_port
 
 from tests.helpers import wait_until
 from tests.manual.blocks import executes
+from tests.manual.terminal import program
+
+APACHE = """\
+ServerRoot {folder}
+ServerName shop
+ErrorLog {folder}/log
+Listen 127.0.0.1:{port}
+LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so
+LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
+LoadModule wsgi_module /usr/lib/apache2/modules/mod_wsgi.so
+"""
 
 
 @pytest.fixture
@@ -66,6 +78,19 @@ def test_uwsgi_serves_one_session_from_all_workers(
         visit = browser(port)
 
         assert [visit()['visits'] for _ in range(8)] == [*range(1, 9)]
+
+
+@executes('deployment.rst', 'apache', 'WSGIDaemonProcess')
+def test_apache_takes_the_lines_of_mod_wsgi(block, tmp_path, port):
+    apache = program('apache2', 'apache2-bin, libapache2-mod-wsgi-py3')
+    path = tmp_path / 'apache2.conf'
+    path.write_text(APACHE.format(folder=tmp_path, port=port) + block.text)
+
+    answer = subprocess.run(
+        [apache, '-t', '-f', path], capture_output=True, text=True
+    )
+
+    assert answer.stderr == 'Syntax OK\n'
 
 
 @executes('deployment.rst', 'ini', '[server:main]')
