@@ -14,6 +14,8 @@ from pyramid_mysql_session import IMySQLSessionStore
 from pyramid_mysql_session.settings.table import PREFIX, SETTINGS
 
 NAMES = {setting.name for setting in SETTINGS}
+# where files beside the manual find it
+PUBLISHED = 'https://pyramid-mysql-session.readthedocs.io/en/latest/'
 # what holds the name of a setting without leading to it
 STAYING = (nodes.term, nodes.title, nodes.line)
 
@@ -79,7 +81,9 @@ def pack_inventories(app, config):
 def lead_to_pages(app, path, docname, content):
     """Let links of files beside the manual lead to its pages."""
     content[0] = re.sub(
-        r'`([^`<]+) <docs/([\w/-]+)\.rst>`_', r':doc:`\1 </\2>`', content[0]
+        rf'`([^`<]+)\s<{PUBLISHED}([\w/-]+)\.html>`_',
+        r':doc:`\1 </\2>`',
+        content[0],
     )
 
 
