@@ -751,3 +751,15 @@ def test_old_session_that_cannot_be_read_is_an_error_as_it_was(
             site.run(read)
 
     assert list(browser.cookies) == [old_site.name]
+
+
+@MOVING
+@EXPRESS
+@pytest.mark.parametrize('old', ['express'], indirect=True)
+def test_passport_without_a_user_moves_a_session_without_one(
+    old_site, make_new
+):
+    browser = make_new()
+    old_site.store(browser, {'passport': {}, 'cart': {'cup': 1}})
+
+    assert browser.run(read).json == {'cart': {'cup': 1}}
