@@ -14,6 +14,7 @@ import re
 import socket
 import socketserver
 import threading
+from collections.abc import Callable
 
 COM_QUERY = b'\x00\x03'  # the packet's number and the command
 SSL = 0x08  # the bit, in the upper byte of the lower capabilities
@@ -27,17 +28,24 @@ class Proxy(socketserver.ThreadingTCPServer):
     """
     Leads connections to a server.
 
+    :param target: host and port of the server.
+    :param kill: kills the server.
+
     :ivar target: host and port of the server, for the next connection.
     :ivar cut: ``'before'`` or ``'after'``: the line on which the next save
-        comes is cut before the server gets it, or when it has done it.
+        comes is cut before the server gets it, or when it has done it;
+        ``'kill'``: then the server is killed, too.
     :ivar cuts: how many lines were cut so.
     """
 
     allow_reuse_address = daemon_threads = True
 
-    def __init__(self, target: tuple[str, int]) -> None:
+    def __init__(
+        self, target: tuple[str, int], kill: Callable[[], object]
+    ) -> None:
         super().__init__(('127.0.0.1', 0), Line)
         self.target = target
+        self.kill = kill
         self.cut: str | None = None
         self.cuts = 0
         self._lock = threading.Lock()
@@ -60,7 +68,8 @@ class Line(socketserver.BaseRequestHandler):
     """One connection of a client, and the one that it leads to."""
 
     server: Proxy
-    losing = in_transaction = False
+    cut: str | None = None
+    in_transaction = False
 
     def handle(self) -> None:
         # either side may hang up at any time, and the server may be dead
@@ -76,7 +85,7 @@ class Line(socketserver.BaseRequestHandler):
             try:
                 self.take_statements()
             finally:
-                if self.losing:
+                if self.cut in ('after', 'kill'):
                     # until the server has done it
                     answers.join()
                 with contextlib.suppress(OSError):
@@ -95,18 +104,19 @@ class Line(socketserver.BaseRequestHandler):
 
     def take_statements(self) -> None:
         while packet := read_packet(self.request):
-            cut = self.server.take_cut() if self.is_save(packet) else None
-            if cut == 'before':
-                return
-            self.losing = cut == 'after'
-            self.upstream.sendall(packet)
-            if self.losing:
+            if self.is_save(packet):
+                self.cut = self.server.take_cut()
+            if self.cut != 'before':
+                self.upstream.sendall(packet)
+            if self.cut:
                 return
 
     def bring_answers(self) -> None:
         with contextlib.suppress(OSError):
             while answer := self.upstream.recv(65536):
-                if self.losing:
+                if self.cut == 'kill':
+                    self.server.kill()
+                if self.cut:
                     break
                 self.request.sendall(answer)
         with contextlib.suppress(OSError):

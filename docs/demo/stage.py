@@ -71,6 +71,7 @@ class Stage:
             'restart': self.restart,
             'cut before': lambda: self.cut('before'),
             'cut after': lambda: self.cut('after'),
+            'cut and kill': lambda: self.cut('kill'),
             'switch': self.switch,
         }
         self._primary = folder / 'primary'
@@ -84,7 +85,8 @@ class Stage:
         with contextlib.ExitStack() as stack:
             stack.callback(self.end_servers)
             self.begin(self.name)
-            self.proxy = Proxy((self.server.host, self.server.port))
+            address = self.server.host, self.server.port
+            self.proxy = Proxy(address, lambda: self.take('kill'))
             stack.callback(self.proxy.server_close)
             stack.callback(self.proxy.shutdown)
             # a socket's path holds 107 bytes at most; nobody else looks in

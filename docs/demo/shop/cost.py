@@ -8,13 +8,14 @@ been rendered by then. So the page has a mark where the numbers belong, and a
 subscriber of ``NewResponse``, which comes after the save, puts them there.
 """
 
-import time
 import threading
+import time
 import weakref
 from contextvars import ContextVar
 from typing import Any
 
 import MySQLdb
+from MySQLdb.connections import Connection
 from pyramid.config import Configurator
 from pyramid.events import NewRequest, NewResponse
 from pyramid.renderers import render
@@ -60,7 +61,7 @@ class Cost:
 current: ContextVar[Cost | None] = ContextVar('cost', default=None)
 
 
-class CountingConnection(MySQLdb.connections.Connection):  # type: ignore[misc]
+class CountingConnection(Connection):
     """A connection that counts what it sends."""
 
     #: All of this process, and those that wait for an answer.
@@ -140,25 +141,27 @@ def tell(event: NewResponse) -> None:
             samesite='Lax',
         )
     elif response.content_type == 'text/html' and MARK in response.text:
-        response.text = response.text.replace(MARK, strip(request))
+        response.text = response.text.replace(MARK, strip(request, response))
         if COOKIE in request.cookies:
             response.delete_cookie(COOKIE)
 
 
-def strip(request: Request) -> str:
+def strip(request: Request, response: Response) -> str:
     html: str = render(
         'shop:templates/cost.jinja2',
         {
             'cost': request.cost,
             'click': click_before(request),
-            'record': record(request),
+            'record': record(request, response),
+            'failed': response.status_int == 503,
         },
     )
     return html
 
 
 def click_before(request: Request) -> Cost | None:
-    statements, _, microseconds = request.cookies.get(COOKIE, '').partition('.')
+    value = request.cookies.get(COOKIE, '')
+    statements, _, microseconds = value.partition('.')
     if not (statements.isdecimal() and microseconds.isdecimal()):
         return None
     cost = Cost()
@@ -167,9 +170,9 @@ def click_before(request: Request) -> Cost | None:
     return cost
 
 
-def record(request: Request) -> dict[str, int] | None:
+def record(request: Request, response: Response) -> dict[str, int] | None:
     """Return what is stored now, unless the request did without it."""
-    if not request.cost.statements or request.exception is not None:
+    if not request.cost.statements or response.status_int >= 400:
         return None
     session_id = request.session.session_id
     try:

@@ -18,6 +18,8 @@ class Played(NamedTuple):
     response: Response
     seconds: float
     cost: Cost
+    #: Whether it failed, and nobody could tell what became of it.
+    unknown: bool
 
 
 def play(
@@ -48,7 +50,10 @@ def play(
     # what it costs is counted for itself
     response = copy_context().run(inner.get_response, app)
     seconds = time.perf_counter() - began
-    return Played(response, seconds, inner.environ['shop.cost'])
+    found = inner.environ
+    return Played(
+        response, seconds, found['shop.cost'], found.get('shop.unknown', False)
+    )
 
 
 def keep_cookies(response: Response, played: Played) -> Response:
