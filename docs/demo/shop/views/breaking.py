@@ -17,8 +17,8 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config, view_defaults
 
+from shop.orders import give
 from shop.play import Played, keep_cookies, play
-from shop.stage import give
 
 LEDGER = 'clicks'
 
