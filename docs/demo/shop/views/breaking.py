@@ -147,7 +147,6 @@ class Breaking:
             ledger.note(played)
         found = played.response.status_int == 200
         visit = {
-            'clicked': fields is not None,
             'status': played.response.status,
             'title': None if found else title_of(played.response),
             'seconds': played.seconds,
