@@ -10,10 +10,12 @@ from docutils import nodes
 from sphinx import addnodes
 from zope.interface.interface import Method
 
-from pyramid_mysql_session import IMySQLSessionStore
+from pyramid_mysql_session import IMySQLSessionStore, events
 from pyramid_mysql_session.settings.table import PREFIX, SETTINGS
 
 NAMES = {setting.name for setting in SETTINGS}
+# where files beside the manual find it
+PUBLISHED = 'https://pyramid-mysql-session.readthedocs.io/en/latest/'
 # what holds the name of a setting without leading to it
 STAYING = (nodes.term, nodes.title, nodes.line)
 
@@ -52,9 +54,9 @@ def show_promise(app, what, name, obj, options, lines):
 
 
 def show_arguments(app, what, name, obj, options, arguments, returns):
-    """Show no arguments of classes: whoever reads this makes no instance."""
-    if arguments and what in ('class', 'exception'):
-        arguments = ''
+    """Show no arguments of classes but of events: they are attributes."""
+    if what in ('class', 'exception') and obj.__module__ != events.__name__:
+        arguments = arguments and ''
     return arguments, returns
 
 
@@ -79,7 +81,9 @@ def pack_inventories(app, config):
 def lead_to_pages(app, path, docname, content):
     """Let links of files beside the manual lead to its pages."""
     content[0] = re.sub(
-        r'`([^`<]+) <docs/([\w/-]+)\.rst>`_', r':doc:`\1 </\2>`', content[0]
+        rf'`([^`<]+)\s<{PUBLISHED}([\w/-]+)\.html>`_',
+        r':doc:`\1 </\2>`',
+        content[0],
     )
 
 

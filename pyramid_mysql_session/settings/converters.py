@@ -59,7 +59,8 @@ _CHARSETS = (
     *('gb2312', 'gbk', 'greek', 'hebrew', 'koi8r', 'koi8u', 'latin1'),
     *('latin2', 'latin5', 'tis620', 'ujis'),
 )
-_MAKES_ONE = (
+#: Ends a message about a secret.
+MAKES_ONE = (
     'such as the output of python -c "import secrets; '
     'print(secrets.token_urlsafe(48))"'
 )
@@ -84,10 +85,10 @@ def secrets(value: Any) -> tuple[str, ...]:
         or not lines
         or not all(isinstance(line, str) and line for line in lines)
     ):
-        raise ValueError(f'one or more secrets, one a line, {_MAKES_ONE}')
+        raise ValueError(f'one or more secrets, one a line, {MAKES_ONE}')
     if _PLACEHOLDER in lines:
         raise ValueError(
-            f'a secret of your own, not that of the manual, {_MAKES_ONE}'
+            f'a secret of your own, not that of the manual, {MAKES_ONE}'
         )
     return tuple(lines)
 

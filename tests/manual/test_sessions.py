@@ -56,29 +56,6 @@ def test_tries_are_counted_until_there_were_three(block, recipe, app):
     assert app.run(data).json == {'tries': 3}
 
 
-@executes('howto/login.rst', 'python', 'def log_out')
-def test_log_in_renews_the_id_and_log_out_ends_it(block, recipe, make_app):
-    module = recipe(block)
-    module.check_password = lambda request: 'ada'
-    app = make_app(
-        configure=lambda config: config.set_security_policy(Policy())
-    )
-
-    def visit(request):
-        request.session['seen'] = get_csrf_token(request)
-
-    app.run(visit)
-    planted = twin(app)
-
-    assert app.run(module.log_in).status_int == 303
-    assert planted.run(data).json == {}
-    after = app.run(data).json
-    assert after['seen'] != after['_csrft_']
-    still = twin(app)
-    assert app.run(module.log_out).status_int == 303
-    assert app.run(data).json == still.run(data).json == {}
-
-
 @executes('howto/logout-everywhere.rst', 'python', 'def log_out_elsewhere')
 def test_all_sessions_of_a_user_but_this_one_end(block, recipe, make_app):
     view = recipe(block).log_out_elsewhere

@@ -31,6 +31,17 @@ def test_interactive_examples_give_what_the_page_says(page):
     assert not result.failed
 
 
+@pytest.mark.parametrize(
+    'page', ['README.rst', 'CHANGES.rst', 'CONTRIBUTING.rst', 'SECURITY.rst']
+)
+def test_no_link_of_the_repository_s_pages_is_relative(page):
+    # the first two are on the page of a package index, which has nothing
+    # else, and the third is in the manual
+    link = r'<([^<>]+)>`_|^\.\. _.+: (\S+)$'
+    for target in re.findall(link, (ROOT / page).read_text('utf-8'), re.M):
+        assert ''.join(target).startswith('https://')
+
+
 def test_settings_page_is_up_to_date():
     module = runpy.run_path(str(DOCS / 'make_settings.py'))
 
