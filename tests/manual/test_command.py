@@ -14,11 +14,10 @@ HANDLE = '6b0656f00f77f2822c564c1cc71d4a3f'
 YES = {'[y/N]': 'y'}
 
 
-def pytest_generate_tests(metafunc):
-    # tests/functional/test_command.py runs each command on both servers
-    metafunc.parametrize(
-        'server', server_parameters()[:1], indirect=True, scope='session'
-    )
+# tests/functional/test_command.py runs each command on both servers
+pytestmark = pytest.mark.parametrize(
+    'server', server_parameters()[:1], indirect=True, scope='session'
+)
 
 
 @pytest.fixture
