@@ -5,12 +5,19 @@ import re
 import pytest
 
 from pyramid_mysql_session.store.keys import make_session_id
+from tests.conftest import server_parameters
 from tests.helpers import bury, count
 from tests.manual.blocks import executes
 from tests.manual.terminal import program
 
 HANDLE = '6b0656f00f77f2822c564c1cc71d4a3f'
 YES = {'[y/N]': 'y'}
+
+
+# tests/functional/test_command.py runs each command on both servers
+pytestmark = pytest.mark.parametrize(
+    'server', server_parameters()[:1], indirect=True, scope='session'
+)
 
 
 @pytest.fixture
