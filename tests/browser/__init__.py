@@ -1,0 +1,1 @@
+"""The demo shop as browsers see it."""

@@ -1,0 +1,102 @@
+"""What survives the end of a browser, of the shop, and of the database."""
+
+import pytest
+
+from tests.browser.conftest import OPTIONS
+from tests.browser.pages import faults, keyboard_faults
+from tests.browser.tabs import Tab
+
+
+@pytest.fixture
+def start_browser(playwright, shop, complaints, tmp_path):
+    """Call it for a tab of a browser that keeps its profile."""
+    opened = []
+
+    def start():
+        context = playwright.chromium.launch_persistent_context(
+            tmp_path / 'profile', base_url=shop.url, **OPTIONS
+        )
+        opened.append(complaints(context))
+        return Tab(context)
+
+    yield start
+    for context in opened:
+        context.close()
+
+
+@pytest.fixture
+def tab(visit):
+    """A tab of one who has logged in and has a cup in the cart."""
+    tab = visit()
+    tab.log_in()
+    tab.add('Speckled cup')
+    return tab
+
+
+def test_session_ends_with_the_browser(start_browser):
+    tab = start_browser()
+    tab.log_in()
+    tab.add('Speckled cup')
+    tab.context.close()
+
+    tab = start_browser()
+
+    tab.go('/cart')
+    assert (tab.logged_in, tab.cart) == (None, 0)
+
+
+def test_restart_of_the_shop_loses_no_session(shop, tab):
+    shop.restart()
+
+    # with a form from before
+    assert tab.add('Speckled cup') == 200
+    assert (tab.logged_in, tab.cart) == ('Ada', 2)
+
+
+@pytest.fixture
+def outage(server):
+    """Call it to stop the server of the database; it is started at the end."""
+    if not server.private:
+        pytest.skip('this server is not ours to stop')
+    yield server.stop
+    server.start()
+
+
+def test_restart_of_the_database_loses_no_session(server, outage, tab):
+    outage()
+    server.start()
+
+    assert tab.add('Speckled cup') == 200
+    assert (tab.logged_in, tab.cart) == ('Ada', 2)
+
+
+def test_visitors_are_asked_to_wait_while_the_database_is_down(
+    server, shop, outage, tab, visit
+):
+    two, new = tab.another(), visit()
+    two.go('/')
+    outage()
+
+    # each waits a while for the server
+    with (
+        tab.page.expect_navigation() as click,
+        two.page.expect_navigation() as post,
+        new.page.expect_navigation() as first,
+    ):
+        tab.page.get_by_role('link', name='Cart').click()
+        two.page.get_by_role('button', name='Speckled cup').click()
+        new.page.evaluate('url => location = url', shop.url)
+    for each, answer in ((tab, click), (two, post), (new, first)):
+        assert answer.value.status == 503
+        assert each.heading == 'Back in a moment'
+    assert new.cookie is None
+    assert faults(tab.page) + keyboard_faults(tab.page) == []
+
+    server.start()
+    tab.follow('To the shop')
+    assert (tab.logged_in, tab.cart) == ('Ada', 1)
+    # posts again
+    assert two.page.reload().status == 200
+    assert (two.logged_in, two.cart) == ('Ada', 2)
+    new.follow('To the shop')
+    assert new.cart == 0
