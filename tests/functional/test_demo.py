@@ -109,7 +109,7 @@ def devices(page: TestResponse) -> list[list[str]]:
         [' '.join(cell.text.split()) for cell in line.select('th, td')]
         for line in lines
     ]
-    return [[device, ip, does] for device, ip, _, _, does in cells]
+    return [[device, ip, does] for device, ip, _, _, _, does in cells]
 
 
 def post(shop: TestApp, **fields: str) -> TestResponse:
@@ -433,8 +433,8 @@ def test_server_that_is_down_gives_a_503_page(
             assert page.headers['Retry-After'] == '30'
             assert 'Set-Cookie' not in page.headers
     assert [r.name for r in caplog.records if r.levelname == 'ERROR'] == [
-        'shop.views',
-        'shop.views',
+        'shop.views.problems',
+        'shop.views.problems',
     ]
 
 
