@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 
 import pytest
+from stage import Stage
 
 from tests.browser import needs
 from tests.browser.serving import Shop
 from tests.browser.tabs import Tab
+from tests.conftest import PROGRAMS, template
 
 #: What every start of the browser needs: as root it has no sandbox.
 OPTIONS = {
@@ -42,16 +44,6 @@ def pytest_terminal_summary(terminalreporter):
         )
 
 
-# before xdist, which reads the groups
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    # with --dist loadgroup, each worker needs one server and one browser
-    for item in items:
-        if 'shop' in getattr(item, 'fixturenames', ()):
-            kind = item.callspec.params['server']
-            item.add_marker(pytest.mark.xdist_group(f'browser {kind}'))
-
-
 @pytest.fixture(scope='session')
 def playwright():
     if needs.MISSING:
@@ -69,14 +61,20 @@ def chromium(playwright):
     browser.close()
 
 
-@pytest.fixture(scope='session')
-def open_shop(server, tmp_path_factory):
-    database = server.create_database()
-    shop = Shop(database, tmp_path_factory.mktemp('shop'))
-    shop.start()
-    yield shop
-    shop.stop()
-    database.drop()
+def kinds():
+    """Return the kinds of servers that can be started, and broken."""
+    skip = pytest.mark.skip(reason='needs a database server of its own')
+    return list(PROGRAMS) or [pytest.param('none', marks=skip)]
+
+
+@pytest.fixture(scope='session', params=kinds())
+def open_shop(request, tmp_path_factory):
+    kind, folder = request.param, tmp_path_factory.mktemp('shop')
+    with Stage(folder, kind, template(kind)) as stage:
+        shop = Shop(stage, folder)
+        shop.start()
+        yield shop
+        shop.stop()
 
 
 @pytest.fixture
@@ -85,6 +83,7 @@ def shop(open_shop):
     open_shop.forget()
     before = len(open_shop.log)
     yield open_shop
+    open_shop.mend()
     assert 'Traceback' not in open_shop.log[before:]
 
 

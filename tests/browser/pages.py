@@ -55,7 +55,8 @@ FOCUS = """() => {
   if (number < 0) return {number, missed: []}
   const {before, look} = window.stops[number]
   const last = window.stops[number - 1]?.element.getBoundingClientRect()
-  const box = element.getBoundingClientRect()
+  // of a link of several lines, the first
+  const [box] = element.getClientRects()
   const seen = document.elementFromPoint(
     Math.min(box.left + box.width / 2, innerWidth - 1),
     Math.min(box.top + Math.min(box.height, innerHeight) / 2, innerHeight - 1))
@@ -128,11 +129,15 @@ def _tab_through(page, size):
 
 
 def links(page):
-    """Return the paths of this site to which the page links."""
+    """
+    Return the paths of this site to which the page links.
+
+    Whatever else the address says, it is the same page.
+    """
     return page.evaluate(
         """() => [...document.querySelectorAll('a[href]')]
           .filter(link => link.origin === location.origin)
-          .map(link => link.pathname + link.search)"""
+          .map(link => link.pathname)"""
     )
 
 

@@ -9,21 +9,24 @@ import sys
 from pathlib import Path
 
 import private_server
+from stage import DATABASE
 
 from tests.helpers import SECRET, wait_until
 
-DEMO = Path(__file__).parents[2] / 'docs' / 'demo'
+ROOT = Path(__file__).parents[2]
+DEMO = ROOT / 'docs' / 'demo'
 
 
 class Shop:
     """
-    The shop on the sessions of a database; it keeps port and secret.
+    The shop, on a database that can be broken; it keeps port and secret.
 
+    :param stage: runs the server of the database, see ``docs/demo/stage.py``.
     :param folder: gets the log of the process.
     """
 
-    def __init__(self, database, folder):
-        self.database = database
+    def __init__(self, stage, folder):
+        self.stage = stage
         self.port = private_server.free_port()
         self.url = f'http://127.0.0.1:{self.port}'
         self._log = folder / 'shop.log'
@@ -31,40 +34,26 @@ class Shop:
 
     def start(self):
         """Start the process and wait until it accepts connections."""
-        server = self.database.server
-        variables = {
-            'http_port': self.port,
-            'secret': SECRET,
-            'db_socket': server.socket or '',
-            'db_host': server.host or '',
-            'db_port': server.port or '',
-            'db_user': server.user,
-            'db_pass': server.password or '',
-            'db_name': self.database.name,
-        }
+        facts = self.stage.facts()
+        command = [
+            sys.executable,
+            '-m',
+            'pyramid.scripts.pserve',
+            str(DEMO / 'development.ini'),
+            f'http_port={self.port}',
+            f'secret={SECRET}',
+            *(f'{k.lower()}={v}' for k, v in facts.items() if k[:3] == 'DB_'),
+        ]
+        path = os.pathsep.join(map(str, (DEMO, ROOT)))
         with self._log.open('ab') as log:
             self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    '-m',
-                    'pyramid.scripts.pserve',
-                    str(DEMO / 'development.ini'),
-                    # a per cent sign has a meaning in an ini file
-                    *(
-                        f'{name}={str(value).replace("%", "%%")}'
-                        for name, value in variables.items()
-                    ),
-                ],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, 'PYTHONPATH': os.pathsep.join(self._path)},
+                env={**os.environ, **facts, 'PYTHONPATH': path},
             )
         wait_until(self._accepts)
-
-    @property
-    def _path(self):
-        return [str(DEMO), str(DEMO.parents[1])]
 
     def _accepts(self):
         assert self._process.poll() is None, self.log
@@ -86,7 +75,18 @@ class Shop:
         """What the process has logged so far."""
         return self._log.read_text()
 
+    def order(self, what):
+        """Have something done to the database, see ``docs/demo/stage.py``."""
+        assert self.stage.take(what)['error'] is None
+
+    def mend(self):
+        """Make the database answer, whatever was done to it."""
+        self.stage.cut(None)
+        if self.stage.state_of(self.stage.name) != 'runs':
+            self.order('restart')
+
     def forget(self):
         """Delete all sessions."""
-        for (table,) in self.database.query('SHOW TABLES'):
-            self.database.query(f'DELETE FROM {table}')
+        with self.stage.root(self.stage.server) as root:
+            for (table,) in root.run(f'SHOW TABLES FROM {DATABASE}'):
+                root.run(f'DELETE FROM {DATABASE}.{table}')

@@ -25,26 +25,26 @@ class Tab:
         return self.page.goto(path).status
 
     def press(self, name):
-        """Press the button whose name starts so; return the status."""
-        return self._click('button', name)
+        """Press the button of this name; return the status."""
+        return self._click('button', name, exact=True)
 
     def follow(self, name):
-        """Follow the link whose name starts so; return the status."""
+        """Follow a link whose name has this in it; return the status."""
         return self._click('link', name)
 
-    def _click(self, role, name):
-        start = re.compile(f'^{re.escape(name)}')
+    def _click(self, role, name, **options):
         with self.page.expect_navigation() as navigation:
-            self.page.get_by_role(role, name=start).click()
+            self.page.get_by_role(role, name=name, **options).click()
         return navigation.value.status
 
     def add(self, title):
         """Add a product to the cart, on the page of the shop."""
         return self.press(f'Add to cart: {title}')
 
-    def log_in(self, name='Ada'):
+    def log_in(self, name='Ada', remember=False):
         self.go('/login')
         self.page.get_by_label(name).check()
+        self.page.get_by_label('Remember me').set_checked(remember)
         return self.press('Log in')
 
     @property
@@ -59,7 +59,7 @@ class Tab:
     @property
     def cart(self):
         """The number that the page shows beside the cart."""
-        link = self.page.get_by_role('link', name='Cart (').inner_text()
+        link = self.page.get_by_role('link', name='Cart').inner_text()
         return int(re.search(r'\((\d+)\)', link)[1])
 
     @property
@@ -74,6 +74,10 @@ class Tab:
         """The cookie of the session, as the browser keeps it, or ``None``."""
         kept = [c for c in self.context.cookies() if c['name'] == 'session']
         return kept[0] if kept else None
+
+    def text(self, name):
+        """Return the text of the element of this id."""
+        return self.page.locator(f'#{name}').inner_text()
 
     def focused(self, script):
         """Return what JavaScript says of the element that has the focus."""

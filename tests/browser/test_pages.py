@@ -7,6 +7,11 @@ from tests.browser.pages import crawl, faults, keyboard_faults
 HEADINGS = {
     '/': 'Good tea, and what it needs',
     '/cart': 'Your cart',
+    '/at-once': 'Ten at once',
+    '/two-windows': 'Two windows',
+    '/break': 'Break it',
+    '/operator': 'Operator',
+    '/about': 'Untouched',
 }
 ANONYMOUS = {'/login': 'Log in'}
 PRIVATE = {'/devices': 'Where you are logged in'}
@@ -43,6 +48,7 @@ def test_every_page_is_reached_by_links_and_sound(visitor):
     expected = HEADINGS | (PRIVATE if visitor.logged_in else ANONYMOUS)
     for path in crawl(visitor):
         headings[path] = visitor.heading
+        assert visitor.text('cost-statements').isdigit()
         found += faults(visitor.page)
     assert found == []
     assert headings.items() >= expected.items()

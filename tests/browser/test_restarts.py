@@ -45,6 +45,18 @@ def test_session_ends_with_the_browser(start_browser):
     assert (tab.logged_in, tab.cart) == (None, 0)
 
 
+def test_session_that_is_remembered_outlives_the_browser(start_browser):
+    tab = start_browser()
+    tab.log_in(remember=True)
+    tab.add('Speckled cup')
+    tab.context.close()
+
+    tab = start_browser()
+
+    tab.go('/cart')
+    assert (tab.logged_in, tab.cart) == ('Ada', 1)
+
+
 def test_restart_of_the_shop_loses_no_session(shop, tab):
     shop.restart()
 
@@ -53,29 +65,17 @@ def test_restart_of_the_shop_loses_no_session(shop, tab):
     assert (tab.logged_in, tab.cart) == ('Ada', 2)
 
 
-@pytest.fixture
-def outage(server):
-    """Call it to stop the server of the database; it is started at the end."""
-    if not server.private:
-        pytest.skip('this server is not ours to stop')
-    yield server.stop
-    server.start()
-
-
-def test_restart_of_the_database_loses_no_session(server, outage, tab):
-    outage()
-    server.start()
+def test_restart_of_the_database_loses_no_session(shop, tab):
+    shop.order('restart')
 
     assert tab.add('Speckled cup') == 200
     assert (tab.logged_in, tab.cart) == ('Ada', 2)
 
 
-def test_visitors_are_asked_to_wait_while_the_database_is_down(
-    server, shop, outage, tab, visit
-):
+def test_visitors_may_try_again_after_the_database_was_down(shop, tab, visit):
     two, new = tab.another(), visit()
     two.go('/')
-    outage()
+    shop.order('kill')
 
     # each waits a while for the server
     with (
@@ -90,13 +90,27 @@ def test_visitors_are_asked_to_wait_while_the_database_is_down(
         assert answer.value.status == 503
         assert each.heading == 'Back in a moment'
     assert new.cookie is None
-    assert faults(tab.page) + keyboard_faults(tab.page) == []
+    for each in (tab, two):
+        assert faults(each.page) + keyboard_faults(each.page) == []
 
-    server.start()
-    tab.follow('To the shop')
-    assert (tab.logged_in, tab.cart) == ('Ada', 1)
-    # posts again
-    assert two.page.reload().status == 200
+    shop.order('restart')
+    tab.follow('Try again')
+    assert (tab.heading, tab.logged_in, tab.cart) == ('Your cart', 'Ada', 1)
+    assert two.press('Try again') == 200
+    assert two.flash == ['Speckled cup: 2 in your cart.']
     assert (two.logged_in, two.cart) == ('Ada', 2)
-    new.follow('To the shop')
+    new.follow('Try again')
     assert new.cart == 0
+
+
+def test_pages_without_session_open_while_the_database_is_down(shop, visit):
+    tab = visit()
+    shop.order('kill')
+
+    headings = []
+    for path in ('/about', '/break', '/operator'):
+        assert tab.go(path) == 200
+        assert faults(tab.page) == []
+        headings.append(tab.heading)
+    assert headings == ['Untouched', 'Break it', 'Operator']
+    assert tab.flash == ['The database does not answer.']
