@@ -172,7 +172,7 @@ def click_before(request: Request) -> Cost | None:
 
 def record(request: Request, response: Response) -> dict[str, int] | None:
     """Return what is stored now, unless the request did without it."""
-    if not request.cost.statements or response.status_int >= 400:
+    if 'session' not in vars(request) or response.status_int >= 400:
         return None
     session_id = request.session.session_id
     try:

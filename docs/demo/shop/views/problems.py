@@ -29,6 +29,16 @@ FIELDS = (
 )
 
 
+# where a visitor sees whether what was posted to a route is stored
+LOOK = {
+    'line': 'cart',
+    'order': 'cart',
+    'devices': 'devices',
+    'at_once': 'at_once',
+    'two_windows': 'two_windows',
+}
+
+
 @notfound_view_config(renderer='shop:templates/notice.jinja2')
 def not_found(request: Request) -> dict[str, str]:
     request.response.status_int = 404
@@ -64,6 +74,7 @@ def unavailable(exc: StoreUnavailable, request: Request) -> dict[str, Any]:
         'posted': posted,
         # whether it was stored is known, or nobody could tell
         'unknown': posted and exc.outcome_unknown,
+        'look': LOOK.get(request.matched_route.name, 'shop'),
         'fields': [
             (name, fields[name])
             for name in FIELDS
