@@ -90,3 +90,9 @@ class Shop:
         with self.stage.root(self.stage.server) as root:
             for (table,) in root.run(f'SHOW TABLES FROM {DATABASE}'):
                 root.run(f'DELETE FROM {DATABASE}.{table}')
+
+    def reads(self):
+        """Return how often the server has been asked for rows."""
+        with self.stage.root(self.stage.server) as root:
+            ((_, number),) = root.run("SHOW GLOBAL STATUS LIKE 'Com_select'")
+        return int(number)

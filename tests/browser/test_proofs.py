@@ -3,6 +3,7 @@
 import pytest
 
 from tests.browser.pages import faults, keyboard_faults
+from tests.helpers import wait_until
 
 PROOF = 'Nothing is lost, nothing is doubled'
 
@@ -49,20 +50,22 @@ def test_log_out_is_not_undone_by_a_note_that_is_being_stored(tab):
     assert tab.logged_in is None
 
 
-def test_log_out_in_another_window_wins_over_a_slow_save(tab):
+def test_log_out_in_another_window_wins_over_a_slow_save(shop, tab):
     tab.go('/two-windows')
     page = tab.page
     with page.expect_popup() as opened:
         page.get_by_role('link', name='the shop in another window').click()
     other = opened.value
     other.wait_for_load_state()
+    read = shop.reads()
 
     with page.expect_navigation() as slow:
-        page.get_by_role('button', name='Store it slowly').click()
+        store = page.get_by_role('button', name='Store it slowly')
+        store.click(no_wait_after=True)
+        wait_until(lambda: shop.reads() > read)
         with other.expect_navigation():
             other.get_by_role('button', name='Log out Ada').click()
 
-    print(tab.flash, tab.logged_in, other.url)
     assert slow.value.status == 409
     assert tab.heading == 'Somebody has logged out'
     assert faults(page) + keyboard_faults(page) == []
@@ -105,7 +108,6 @@ def test_database_that_breaks_loses_and_doubles_no_click(visit):
         compare(6)
     give('Lose the next answer, and the server')
     tab.press('Click')
-    print(tab.page.locator('main').inner_text()[:900])
     assert tab.text('unknown') == '1'
     give('Restart')
     compare(6)

@@ -83,8 +83,10 @@ def test_visitors_may_try_again_after_the_database_was_down(shop, tab, visit):
         two.page.expect_navigation() as post,
         new.page.expect_navigation() as first,
     ):
-        tab.page.get_by_role('link', name='Cart').click()
-        two.page.get_by_role('button', name='Speckled cup').click()
+        link = tab.page.get_by_role('link', name='Cart')
+        link.click(no_wait_after=True)
+        button = two.page.get_by_role('button', name='Speckled cup')
+        button.click(no_wait_after=True)
         new.page.evaluate('url => location = url', shop.url)
     for each, answer in ((tab, click), (two, post), (new, first)):
         assert answer.value.status == 503
