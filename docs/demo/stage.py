@@ -20,7 +20,7 @@ import socketserver
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import MySQLdb
@@ -74,7 +74,7 @@ class Stage:
             'cut and kill': lambda: self.cut('kill'),
             'switch': self.switch,
         }
-        self._primary = folder / 'primary'
+        self._primary = folder / f'primary-{kind}'
         self.name = NAMES[0]
         # who was made the primary has the newest data
         with contextlib.suppress(OSError):
@@ -248,7 +248,7 @@ class Order(socketserver.StreamRequestHandler):
             self.wfile.write(json.dumps(answer).encode() + b'\n')
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description='Start a private server that takes orders to fail.'
     )

@@ -11,7 +11,7 @@ import pytest
 from pyramid.interfaces import ISessionFactory
 from webtest import TestApp, TestResponse
 
-DEMO = Path(__file__).parents[2] / 'docs' / 'demo'
+INI = Path(__file__).parents[2] / 'docs' / 'demo' / 'development.ini'
 
 MakeShop = Callable[..., TestApp]
 
@@ -23,9 +23,7 @@ def shops(monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeShop]:
     monkeypatch.setattr(MySQLdb, 'connect', MySQLdb.connect)
     made = []
 
-    def make(
-        ini: Path = DEMO / 'development.ini', **variables: str
-    ) -> TestApp:
+    def make(ini: Path = INI, **variables: str) -> TestApp:
         app = plaster.get_loader(str(ini), protocols=['wsgi']).get_wsgi_app(
             # a per cent sign has a meaning in an ini file
             defaults={

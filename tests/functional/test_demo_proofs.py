@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -66,10 +67,7 @@ class TestTenAtOnce:
         assert [line[0] for line in lines] == [str(n) for n in range(1, 11)]
         assert len({line[2] for line in lines}) == 10
         # one of them was the first, the others had something to merge
-        assert sorted(int(line[5]) > 0 for line in lines) == [
-            False,
-            *[True] * 9,
-        ]
+        assert [int(line[5]) for line in lines].count(0) == 1
 
     def test_result_stays_and_the_cart_too(self, shop: TestApp) -> None:
         submit(shop.get('/'), '/cart/cup', 'add')
@@ -132,12 +130,14 @@ class TestTwoWindows:
     ) -> None:
         page = log_in(shop).click('Two windows')
         log_out = click(shop, '/logout')
-        monkeypatch.setattr(
-            'shop.views.two_windows.Slowly.think', lambda self: log_out()
-        )
         (slow,) = (f for f in page.forms.values() if 'slow' in f.fields)
 
-        page = slow.submit('slow', status=409)
+        with ThreadPoolExecutor(1) as other_tab:
+            monkeypatch.setattr(
+                'shop.views.two_windows.Slowly.think',
+                lambda self: other_tab.submit(log_out).result(),
+            )
+            page = slow.submit('slow', status=409)
 
         assert page.html.h1.text == 'Somebody has logged out'
         assert get_store(shop.app.registry).for_user('ada') == []
@@ -250,9 +250,7 @@ class TestOperator:
         assert page.headers['Refresh'] == '5'
         assert 'Refresh' not in page.click('Stop that').headers
 
-    def test_page_opens_while_the_database_is_away(
-        self, down: TestApp
-    ) -> None:
+    def test_page_opens_without_a_database(self, down: TestApp) -> None:
         page = down.get('/operator')
 
         assert flash(page) == ['The database does not answer.']
@@ -261,11 +259,11 @@ class TestOperator:
 
 class TestUnavailable:
     def test_page_offers_to_try_again(self, down: TestApp) -> None:
-        page = down.get('/cart?a=1&b="', status=503)
+        page = down.get('/?a=1&b="', status=503)
 
         link = page.html.select_one('main a')
         assert link.text == 'Try again'
-        assert link['href'] == '/cart?a=1&b=%22'
+        assert link['href'] == '/?a=1&b="'
         assert 'not stored' not in page
 
     def test_click_that_was_not_stored_is_offered_again(

@@ -13,7 +13,7 @@ from stage import Stage
 from webtest import TestApp, TestResponse
 
 from tests.conftest import PROGRAMS, template
-from tests.functional.demo import DEMO, MakeShop, flash, shops, text, token
+from tests.functional.demo import INI, MakeShop, flash, shops, text, token
 
 __all__ = ['shops']
 
@@ -31,11 +31,15 @@ def shared_stage(
 ) -> Iterator[Stage]:
     with new_stage(tmp_path_factory.mktemp('stage')) as stage:
         yield stage
+        for server in stage.servers.values():
+            # faster than to stop them
+            server.kill()
 
 
 @pytest.fixture
 def stage(shared_stage: Stage) -> Stage:
     """A stage whose primary runs."""
+    shared_stage.proxy.cut = None
     state = shared_stage.take('state')
     if state['servers'][state['primary']] != 'runs':
         shared_stage.take('restart')
@@ -52,7 +56,7 @@ def make_shop(
         re.sub(
             '(read_timeout|connection_wait) = .',
             r'\1 = 1',
-            (DEMO / 'development.ini').read_text(),
+            INI.read_text(),
         )
     )
 
@@ -204,7 +208,10 @@ def test_new_primary_is_the_one_that_starts_the_next_time(
     new_stage: Callable[[Path], Stage],
     make_shop: Callable[[Stage], TestApp],
     tmp_path: Path,
+    server: Any,
 ) -> None:
+    if server.kind == 'mysql':
+        pytest.skip('MySQL starts slowly; it is the same with MariaDB')
     with new_stage(tmp_path) as stage:
         shop = make_shop(stage)
         press(shop, 'click')
@@ -222,10 +229,7 @@ def test_ended_session_is_told_from_a_loss(shop: TestApp) -> None:
     press(shop, 'click')
     shop.cookiejar.clear('localhost.local', '/', 'session')
 
-    assert (
-        verdict(shop)
-        == 'Those clicks were in another session, which has ended.'
-    )
+    assert 'in another session, which has ended' in verdict(shop)
     assert figures(press(shop, 'click')) == ('1', '1')
 
 
@@ -256,8 +260,8 @@ class TestOrders:
             shop.post('/break', fields, headers=headers, status=400)
 
         assert stage.take('state') == before
-        shop.post('/break', fields, headers={'Origin': 'http://localhost:80'})
-        assert stage.take('state')['cut'] is None
+        shop.post('/break', fields, headers={'Origin': 'http://localhost'})
+        assert stage.take('state')['cut'] == 'before'
 
     def test_link_orders_nothing(self, shop: TestApp, stage: Stage) -> None:
         before = stage.take('state')
