@@ -1,7 +1,5 @@
 """The cookie of the session, as a browser keeps it."""
 
-import pytest
-
 
 def test_cookie_is_hidden_from_scripts_and_ends_with_the_browser(visit):
     tab = visit()
@@ -29,31 +27,28 @@ def put(tab, value):
     tab.context.add_cookies([{**tab.cookie, 'value': value}])
 
 
-@pytest.mark.parametrize(
-    'forge',
-    [
-        lambda value: value[:-1] + ('A' if value[-1] != 'A' else 'B'),
-        lambda value: 'B' + value[1:],
-        lambda value: value[::-1],
-        lambda value: 'x',
-    ],
-    ids=['signed otherwise', 'another id', 'backwards', 'one letter'],
-)
-def test_forged_cookie_is_a_new_and_empty_session(visit, forge):
+FORGERIES = {
+    'signed otherwise': lambda v: v[:-1] + ('A' if v[-1] != 'A' else 'B'),
+    'of another id': lambda v: ('A' if v[0] != 'A' else 'B') + v[1:],
+    'backwards': lambda v: v[::-1],
+    'one letter': lambda v: 'x',
+}
+
+
+def test_forged_cookie_is_a_new_and_empty_session(visit):
     tab = visit()
     tab.log_in()
     tab.add('Speckled cup')
     value = tab.cookie['value']
-    forged = forge(value)
-    assert forged != value
 
-    put(tab, forged)
+    for how, forge in FORGERIES.items():
+        put(tab, forge(value))
+        assert tab.go('/') == 200, how
+        assert (tab.logged_in, tab.cart) == (None, 0), how
+        assert tab.cookie['value'] not in (value, forge(value)), how
+        tab.add('Speckled cup')
+        assert tab.cart == 1, how
 
-    assert tab.go('/') == 200
-    assert (tab.logged_in, tab.cart) == (None, 0)
-    assert tab.cookie['value'] not in (forged, value)
-    tab.add('Speckled cup')
-    assert tab.cart == 1
     # the session whose cookie it was does not mind
     put(tab, value)
     tab.go('/cart')

@@ -16,25 +16,20 @@ def tab(visit):
     return tab
 
 
-@pytest.mark.parametrize(
-    ('button', 'kept'),
-    [
-        ('Ten different keys', '10 of 10'),
-        ('Ten items for one list', '10 of 10'),
-        ('Ten times plus one, locked', '10 of 10'),
-        ('Ten times plus one, not locked', '1 of 10'),
-    ],
-    ids=['keys', 'list', 'locked', 'not locked'],
-)
-def test_ten_requests_at_once_are_all_kept_if_they_can_be(visit, button, kept):
+def test_ten_requests_at_once_are_all_kept_if_they_can_be(visit):
     tab = visit()
     tab.go('/at-once')
 
-    tab.press(button)
-
-    assert tab.text('kept-here') == kept
-    assert tab.text('kept-elsewhere') == '1 of 10'
-    assert tab.page.locator('tbody tr').count() == 10
+    for button, kept in (
+        ('Ten times plus one, not locked', '1 of 10'),
+        ('Ten times plus one, locked', '10 of 10'),
+        ('Ten items for one list', '10 of 10'),
+        ('Ten different keys', '10 of 10'),
+    ):
+        tab.press(button)
+        assert tab.text('kept-here') == kept, button
+        assert tab.text('kept-elsewhere') == '1 of 10'
+        assert tab.page.locator('tbody tr').count() == 10
     assert faults(tab.page) + keyboard_faults(tab.page) == []
 
 
