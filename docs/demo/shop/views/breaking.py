@@ -17,8 +17,8 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config, view_defaults
 
+from shop.orders import give
 from shop.play import Played, keep_cookies, play
-from shop.stage import give
 
 LEDGER = 'clicks'
 
@@ -147,7 +147,6 @@ class Breaking:
             ledger.note(played)
         found = played.response.status_int == 200
         visit = {
-            'clicked': fields is not None,
             'status': played.response.status,
             'title': None if found else title_of(played.response),
             'seconds': played.seconds,
