@@ -12,9 +12,11 @@ from tests.browser.serving import Shop
 from tests.browser.tabs import Tab
 from tests.conftest import PROGRAMS, template
 
-#: What every start of the browser needs: as root it has no sandbox.
+#: What every start of the browser needs: as root it has no sandbox. As for
+#: users, the pages of before come back as they were, unless they forbid it.
 OPTIONS = {
     'executable_path': needs.CHROMIUM,
+    'ignore_default_args': ['--disable-back-forward-cache'],
     'args': ['--no-sandbox'] if os.geteuid() == 0 else [],
 }
 
