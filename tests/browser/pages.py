@@ -87,32 +87,25 @@ def axe_faults(page, rules):
 
 
 def faults(page):
-    """Return what is wrong with the page in any size and colour."""
-    found = []
+    """Return what is wrong with the page, in any size and colour."""
+    return [f'{page.url} {fault}' for fault in _faults(page)]
+
+
+def _faults(page):
     for width, (x, y) in WIDTHS.items():
         page.set_viewport_size({'width': x, 'height': y})
         if page.evaluate('document.documentElement.scrollWidth') > x:
-            found.append(f'{page.url} ({width}): scrolls sideways')
+            yield f'({width}) scrolls sideways'
+        for fault in _tab_through(page):
+            yield f'({width}): {fault}'
         for scheme, rules in SCHEMES.items():
             page.emulate_media(color_scheme=scheme)
-            found += [
-                f'{page.url} ({width}, {scheme}): {fault}'
-                for fault in axe_faults(page, rules)
-            ]
-    return found
+            for fault in axe_faults(page, rules):
+                yield f'({width}, {scheme}): {fault}'
 
 
-def keyboard_faults(page):
-    """Return what Tab misses on the page, or reaches in another order."""
-    return [
-        f'{page.url} ({width}): {fault}'
-        for width, (x, y) in WIDTHS.items()
-        for fault in _tab_through(page, {'width': x, 'height': y})
-    ]
-
-
-def _tab_through(page, size):
-    page.set_viewport_size(size)
+def _tab_through(page):
+    """Tell what Tab misses on the page, or reaches in another order."""
     stops = page.evaluate(REMEMBER)
     reached = []
     for _ in stops:

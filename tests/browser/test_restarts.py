@@ -3,7 +3,7 @@
 import pytest
 
 from tests.browser.conftest import OPTIONS
-from tests.browser.pages import faults, keyboard_faults
+from tests.browser.pages import faults
 from tests.browser.tabs import Tab
 
 
@@ -93,7 +93,7 @@ def test_visitors_may_try_again_after_the_database_was_down(shop, tab, visit):
         assert each.heading == 'Back in a moment'
     assert new.cookie is None
     for each in (tab, two):
-        assert faults(each.page) + keyboard_faults(each.page) == []
+        assert faults(each.page) == []
 
     shop.order('restart')
     tab.follow('Try again')
