@@ -77,6 +77,9 @@ def open_shop(request, tmp_path_factory):
         shop.start()
         yield shop
         shop.stop()
+        # nobody will read their data again
+        for own in stage.servers.values():
+            own.kill()
 
 
 @pytest.fixture
