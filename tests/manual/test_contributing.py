@@ -39,13 +39,15 @@ def clone(tmp_path):
     shutil.copytree(ROOT / 'docs', tmp_path / 'docs', ignore=docs)
     (tmp_path / 'docs' / 'demo' / 'setup.sh').write_text(
         # what is missing is there
-        'prepare() { test "$1" = testing; venv=$root/venv; }\n'
+        'prepare() { echo $1 | grep -Ex "testing|browser" >/dev/null;'
+        ' venv=$root/venv; }\n'
     )
     return Terminal(tmp_path, PYTHONPATH=str(ROOT))
 
 
 @executes('CONTRIBUTING.rst', 'sh', 'sh tests/run.sh\n')
 @executes('CONTRIBUTING.rst', 'sh', 'sh tests/run.sh tests/unit')
+@executes('CONTRIBUTING.rst', 'sh', 'EXTRA=browser')
 def test_lines_that_run_tests_find_some(blocks, clone):
     notes = clone.folder / 'notes'
     clone.environment['NOTES'] = str(notes)
@@ -64,12 +66,12 @@ def test_lines_that_run_tests_find_some(blocks, clone):
         text=True,
     ).stdout
 
-    assert notes.read_text().count('-m\npytest\n') == 5
+    assert notes.read_text().count('-m\npytest\n') == 6
     first, *others = answer.split('= 0\n')
     assert 'tests/functional/test_command.py' in first
     assert 'tests/unit/test_cli.py' in first
     # each finds some of them, and the last one is followed by nothing
-    assert [bool(found) for found in others] == [True] * 4 + [False]
+    assert [bool(found) for found in others] == [True] * 5 + [False]
 
 
 @executes('CONTRIBUTING.rst', 'sh', 'tests.clusters.soak')

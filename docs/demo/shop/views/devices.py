@@ -20,8 +20,11 @@ class Devices:
         self.store = get_store(request)
         self.userid = request.authenticated_userid
 
+    # a browser would show it again after the log-out, by its button Back
     @view_config(
-        request_method='GET', renderer='shop:templates/devices.jinja2'
+        request_method='GET',
+        renderer='shop:templates/devices.jinja2',
+        http_cache=0,
     )
     def show(self) -> dict[str, Any]:
         return {'sessions': self.store.for_user(self.userid, limit=50)}

@@ -16,7 +16,10 @@ def shop(request: Request) -> dict[str, Any]:
     return {'products': PRODUCTS.values()}
 
 
-@view_config(route_name='cart', renderer='shop:templates/cart.jinja2')
+# a browser would show it again after the log-out, by its button Back
+@view_config(
+    route_name='cart', renderer='shop:templates/cart.jinja2', http_cache=0
+)
 def show_cart(request: Request) -> dict[str, Any]:
     cart = request.session.get('cart', {})
     lines = [(PRODUCTS[name], cart[name]) for name in PRODUCTS if name in cart]
