@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 #: How often a save merges before it locks the row.
 MERGE_ATTEMPTS = 5
+_UNREAD = Standing(Status.UNREAD)
 
 
 class SaveLoop:
@@ -56,7 +57,7 @@ class SaveLoop:
         self._kit = kit
         self._draft = draft
         self._listener = listener
-        self.at = Standing(Status.UNREAD)
+        self.at = _UNREAD
         self.busy = self.refreshed = self.ended = self.late = False
         # how the draft was before a block that may not be stored
         self.before_block: Any = None

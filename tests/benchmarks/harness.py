@@ -16,14 +16,6 @@ class Browser:
         self._app = app
         self._cookies = SimpleCookie()
 
-    def forget(self):
-        """Forget all cookies."""
-        self._cookies = SimpleCookie()
-
-    def load(self, header):
-        """Take over the cookies of a header."""
-        self._cookies.load(header)
-
     def cookies(self):
         """Return the values of the cookies by their names."""
         return {

@@ -180,13 +180,13 @@ class TestHeld:
 
     def test_nothing_is_held_before_it_was_handed_out(self, draft):
         assert not draft.is_held()
-        draft.share(draft.data['number'])
+        draft.hand_out('number')
 
         assert not draft.is_held()
 
     @pytest.mark.parametrize('inner', [False, True])
     def test_list_is_held_until_the_application_drops_it(self, draft, inner):
-        held = draft.share(draft.data['list'])
+        held = draft.hand_out('list')
         if inner:
             held = held[0]
         assert draft.is_held()
@@ -196,14 +196,14 @@ class TestHeld:
         assert not draft.is_held()
 
     def test_list_that_is_no_longer_in_the_data_does_not_count(self, draft):
-        held = 2 * [draft.share(draft.data['list'])]
+        held = 2 * [draft.hand_out('list')]
         del draft.data['list']
 
         assert held == 2 * [[[]]]
         assert not draft.is_held()
 
     def test_list_that_stands_in_two_places_is_not_held_by_that(self, draft):
-        draft.data['again'] = draft.share(draft.data['list'])
+        draft.put_in('again', draft.hand_out('list'))
 
         assert not draft.is_held()
         held = draft.data['again']
@@ -211,7 +211,7 @@ class TestHeld:
         assert held == [[]]
 
     def test_what_is_held_when_it_is_let_go_is_still_compared(self, draft):
-        held = draft.share(draft.data['list'])
+        held = draft.hand_out('list')
         draft.let_go()
 
         held.append(1)
@@ -221,14 +221,14 @@ class TestHeld:
     def test_what_nobody_holds_is_not_serialized_again(
         self, draft, monkeypatch
     ):
-        draft.share(draft.data['list'])
+        draft.hand_out('list')
         draft.let_go()
         monkeypatch.setattr(draft, '_serializer', None)
 
         assert not draft.is_unsaved()
 
     def test_what_the_application_put_in_is_always_compared(self, draft):
-        draft.data['mine'] = draft.share([])
+        draft.put_in('mine', [])
         draft.saved(draft.payload())
         draft.let_go()
 
