@@ -7,7 +7,7 @@ Run it after each change of them: ``python docs/make_settings.py``.
 from pathlib import Path
 
 from pyramid_mysql_session.settings import foreign
-from pyramid_mysql_session.settings.table import as_rst
+from pyramid_mysql_session.settings.manual import as_rst
 
 PAGE = Path(__file__).with_name('settings.rst')
 FOREIGN = Path(__file__).with_name('foreign.txt')
@@ -17,10 +17,14 @@ HEAD = """\
 Settings
 ========
 
+Each setting with what it may be, its default, and a line of an ini file. One
+is required, ``mysql_session.secret``; and a user and a database, unless a pool
+or an option file has them.
+
 All times are whole seconds. Booleans are ``true`` or ``false``; ``yes``,
 ``on`` and ``1``, ``no``, ``off`` and ``0`` are understood, too. A setting
 that is empty counts as not given. Several wrong settings are told in one
-error.
+error. :doc:`configuration` says where settings are read from.
 
 """
 

@@ -74,9 +74,9 @@ def includeme(config: Any) -> None:
     when the configuration is committed: those that are added after the
     include count, too.
 
-    :raises pyramid.exceptions.ConfigurationExecutionError: at the commit;
-        its ``evalue`` is the :exc:`~pyramid_mysql_session.SettingsError`
-        that lists every problem.
+    :raises pyramid.exceptions.ConfigurationError: at the commit; its
+        ``evalue`` is the :exc:`~pyramid_mysql_session.SettingsError` that
+        lists every problem.
     """
     introspectable = config.introspectable(
         'session factory',

@@ -293,8 +293,12 @@ def server(request):
     if NAMED:
         yield NamedServer()
     else:
-        options = certificates.server_options()
-        with OwnServer(request.param, options=options) as own:
+        with OwnServer(
+            request.param,
+            options=certificates.server_options(),
+            # a worker of xdist starts one for each file
+            template=template(request.param),
+        ) as own:
             yield own
 
 

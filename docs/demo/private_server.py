@@ -300,9 +300,9 @@ class PrivateServer:
         )
 
 
-def run_beside(server: PrivateServer, command: Sequence[str]) -> int:
+def run_beside(facts: Mapping[str, str], command: Sequence[str]) -> int:
     """Run a command that is told by the environment how to connect."""
-    process = subprocess.Popen(command, env=os.environ | server.facts())
+    process = subprocess.Popen(command, env=os.environ | dict(facts))
     try:
         status = process.wait()
     finally:
@@ -330,7 +330,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with PrivateServer(options.kind, options.dir) as server:
             print(f'{server.kind} {server.version} is ready', flush=True)
             if options.command:
-                return run_beside(server, options.command)
+                return run_beside(server.facts(), options.command)
             for name, value in server.facts().items():
                 print(f'{name}={value}', flush=True)
             signal.pause()

@@ -3,7 +3,8 @@
 #
 # What is missing is installed first, see setup.sh. The sessions are kept by
 # the server that DB_SOCKET or DB_HOST and DB_PORT, DB_USER, DB_PASS and DB_NAME
-# name; without them, by a private server with its data in the folder .demo.
+# name; without them, by a private server with its data in the folder .demo,
+# which the page "Break it" can pause, kill and replace: see stage.py.
 # HTTP_PORT chooses another port.
 set -eu
 demo=$(cd "$(dirname "$0")" && pwd)
@@ -28,7 +29,7 @@ END
 
 if ! server_is_named; then
     # comes back here, with the variables set
-    exec "$python" "$demo/private_server.py" --dir "$root/.demo" -- sh "$0"
+    exec "$python" "$demo/stage.py" --dir "$root/.demo" -- sh "$0"
 fi
 
 export DB_SOCKET="${DB_SOCKET-}" DB_HOST="${DB_HOST:-localhost}"

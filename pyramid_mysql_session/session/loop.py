@@ -92,11 +92,17 @@ class SaveLoop:
         doubt = self.at.doubt
         if doubt is None:
             return
-        if doubt.alone:
-            self._settle_block(doubt)
-        else:
-            final = doubt.delete or doubt.new_id is not None
-            self.update(doubt, final)
+        try:
+            if doubt.alone:
+                self._settle_block(doubt)
+            else:
+                final = doubt.delete or doubt.new_id is not None
+                self.update(doubt, final)
+        except StoreUnavailable as exc:
+            if self.at.doubt is not None:
+                # nobody could be asked: it may be stored nevertheless
+                exc.leave_in_doubt()
+            raise
         self._draft.write()
 
     def _settle_block(self, change: Change) -> None:

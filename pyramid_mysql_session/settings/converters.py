@@ -59,7 +59,8 @@ _CHARSETS = (
     *('gb2312', 'gbk', 'greek', 'hebrew', 'koi8r', 'koi8u', 'latin1'),
     *('latin2', 'latin5', 'tis620', 'ujis'),
 )
-_MAKES_ONE = (
+#: Ends a message about a secret.
+MAKES_ONE = (
     'such as the output of python -c "import secrets; '
     'print(secrets.token_urlsafe(48))"'
 )
@@ -84,10 +85,10 @@ def secrets(value: Any) -> tuple[str, ...]:
         or not lines
         or not all(isinstance(line, str) and line for line in lines)
     ):
-        raise ValueError(f'one or more secrets, one a line, {_MAKES_ONE}')
+        raise ValueError(f'one or more secrets, one a line, {MAKES_ONE}')
     if _PLACEHOLDER in lines:
         raise ValueError(
-            f'a secret of your own, not that of the manual, {_MAKES_ONE}'
+            f'a secret of your own, not that of the manual, {MAKES_ONE}'
         )
     return tuple(lines)
 
@@ -303,13 +304,13 @@ def pool(value: Any) -> Any:
         'that returns one'
     )
     if isinstance(value, str) and not _DOTTED.fullmatch(value):
-        raise ValueError(f'{expected}, not such a text')
+        raise ValueError(f'{expected} (not such a text)')
     found = _resolve(value, expected)
     if not hasattr(found, 'dedicated_connection') and callable(found):
         found = found()
     if not hasattr(found, 'dedicated_connection'):
         raise ValueError(
-            f'{expected}, not something of type {type(found).__qualname__}'
+            f'{expected} (not something of type {type(found).__qualname__})'
         )
     return found
 

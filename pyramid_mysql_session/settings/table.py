@@ -46,6 +46,7 @@ class Setting(NamedTuple):
     default: Any  # REQUIRED where there is none
     doc: str  # one sentence that opens with the unit or the kind
     hidden: bool = False  # True: no message or log shows the value
+    example: str = ''  # of an ini line; without one the default is
 
 
 #: Seconds, 400 days: browsers keep no cookie for longer (RFC 6265bis section
@@ -64,8 +65,15 @@ SETTINGS = (
         'Text that signs the cookie: one or more secrets, one a line; the '
         'first signs, all verify.',
         True,
+        example='change-me-to-32-random-characters-or-more',
     ),
-    Setting('host', text, 'localhost', 'Host name or address of the server.'),
+    Setting(
+        'host',
+        text,
+        'localhost',
+        'Host name or address of the server.',
+        example='db.example',
+    ),
     Setting(
         'port',
         whole('a port', 1, 65535, 3306),
@@ -77,6 +85,7 @@ SETTINGS = (
         text,
         None,
         "Path of the server's socket; used instead of host and port.",
+        example='/run/mysqld/mysqld.sock',
     ),
     Setting(
         'user',
@@ -84,14 +93,23 @@ SETTINGS = (
         None,
         'Name of the MySQL user; required unless a pool or an option file '
         'is given.',
+        example='shop',
     ),
-    Setting('password', text, '', 'Password of the MySQL user.', True),
+    Setting(
+        'password',
+        text,
+        '',
+        'Password of the MySQL user.',
+        True,
+        example='correct horse',
+    ),
     Setting(
         'database',
         text,
         None,
         'Name of the database; required unless a pool or an option file '
         'is given.',
+        example='shop',
     ),
     Setting(
         'read_default_file',
@@ -99,12 +117,14 @@ SETTINGS = (
         None,
         'Path of a MySQL option file, which keeps the password out of the '
         'ini file; it may name host and port, too.',
+        example='/etc/shop/mysql.cnf',
     ),
     Setting(
         'read_default_group',
         text,
         None,
         'Section of the option file that is read besides ``[client]``.',
+        example='shop',
     ),
     Setting(
         'ssl_mode',
@@ -114,10 +134,29 @@ SETTINGS = (
         None,
         'Word that says whether the connection is encrypted and whom it '
         'trusts, as mysqlclient names them.',
+        example='VERIFY_IDENTITY',
     ),
-    Setting('ssl_ca', text, None, 'Path of the certificate authority.'),
-    Setting('ssl_cert', text, None, "Path of the client's certificate."),
-    Setting('ssl_key', text, None, "Path of the client's key."),
+    Setting(
+        'ssl_ca',
+        text,
+        None,
+        'Path of the certificate authority.',
+        example='/etc/shop/mysql-ca.pem',
+    ),
+    Setting(
+        'ssl_cert',
+        text,
+        None,
+        "Path of the client's certificate.",
+        example='/etc/shop/mysql-cert.pem',
+    ),
+    Setting(
+        'ssl_key',
+        text,
+        None,
+        "Path of the client's key.",
+        example='/etc/shop/mysql-key.pem',
+    ),
     Setting(
         'connect_timeout',
         patience,
@@ -144,6 +183,7 @@ SETTINGS = (
         whole('a number', 1, 10_000, 10),
         10,
         'Number of connections that one process opens at most.',
+        example='20',
     ),
     Setting(
         'connection_wait',
@@ -175,6 +215,7 @@ SETTINGS = (
         'Variables that are set for each connection made from these '
         'settings, one ``name = value`` a line, such as ``wsrep_sync_wait = '
         '7``.',
+        example='wsrep_sync_wait = 7',
     ),
     Setting(
         'pool',
@@ -183,6 +224,7 @@ SETTINGS = (
         'A pre-built DBUtils ``PooledDB``, or a dotted name of one or of a '
         'callable that returns one.',
         True,
+        example='shop.database.make_pool',
     ),
     Setting(
         'close_pool',
@@ -190,12 +232,14 @@ SETTINGS = (
         None,
         'Boolean: whether ``close()`` closes the pool; true for a pool made '
         'from these settings, false for one that was passed in.',
+        example='true',
     ),
     Setting(
         'table_name',
         table_name,
         'sessions',
         'Name of the table, ``name`` or ``schema.name``.',
+        example='shop.visits',
     ),
     *(
         Setting(f'column_{name}', identifier, name, f'Name of {purpose}.')
@@ -234,6 +278,7 @@ SETTINGS = (
         'Number of hashed bytes, 0 to 2, that stand in front of the time in '
         'each stored key, for tables that are sharded by it; sessions that '
         'exist are not found after a change.',
+        example='1',
     ),
     Setting(
         'idle_timeout',
@@ -242,6 +287,7 @@ SETTINGS = (
         'Seconds without a request after which a session expires; ``none`` '
         'is possible with an absolute time-out, and without this setting it '
         'is no longer than that.',
+        example='1800',
     ),
     Setting(
         'anonymous_idle_timeout',
@@ -249,6 +295,7 @@ SETTINGS = (
         None,
         'Seconds without a request after which a session without a user '
         'expires, if they differ from the idle time-out.',
+        example='1800',
     ),
     Setting(
         'absolute_timeout',
@@ -257,6 +304,7 @@ SETTINGS = (
         None,
         'Seconds after its creation when a session expires however busy it '
         'is.',
+        example='604800',
     ),
     Setting(
         'touch_interval',
@@ -269,6 +317,7 @@ SETTINGS = (
         'deadline again; if that is more than half of the shortest time-out, '
         'what is left of it counts, ``auto`` is a tenth of it, and with '
         '``never`` only saves move the deadline.',
+        example='60',
     ),
     Setting(
         'lock_timeout',
@@ -276,12 +325,19 @@ SETTINGS = (
         5,
         'Seconds that ``locked()`` and a save wait for a row lock.',
     ),
-    Setting('cookie_name', cookie_name, 'session', 'Name of the cookie.'),
+    Setting(
+        'cookie_name',
+        cookie_name,
+        'session',
+        'Name of the cookie.',
+        example='shop_session',
+    ),
     Setting(
         'cookie_path',
         cookie_path,
         '/',
         'Path of the cookie, as it stands in addresses.',
+        example='/shop',
     ),
     Setting(
         'cookie_domain',
@@ -289,6 +345,7 @@ SETTINGS = (
         None,
         'Domain of the cookie, with all below it; without one the host that '
         'set it alone.',
+        example='example.com',
     ),
     Setting(
         'cookie_max_age',
@@ -296,6 +353,7 @@ SETTINGS = (
         None,
         'Seconds that the browser keeps the cookie after the last touch; '
         'without them it ends with the browser session.',
+        example='604800',
     ),
     Setting(
         'cookie_secure',
@@ -303,6 +361,7 @@ SETTINGS = (
         'auto',
         'Boolean: whether the cookie is sent over https only; ``auto`` is '
         'true when the request came over https.',
+        example='true',
     ),
     Setting(
         'cookie_httponly',
@@ -316,6 +375,7 @@ SETTINGS = (
         'Lax',
         'Word that says when other sites may cause the cookie to be sent; '
         '``off`` leaves that to the browser.',
+        example='Strict',
     ),
     Setting(
         'set_on_exception',
@@ -330,6 +390,7 @@ SETTINGS = (
         'json',
         'Name of the serializer: ``json`` or the dotted name of an object '
         'with ``dumps`` and ``loads``.',
+        example='shop.sessions.Serializer',
     ),
     Setting(
         'max_payload_bytes',
@@ -337,29 +398,7 @@ SETTINGS = (
         None,
         'Bytes of the largest payload; without them what the data column '
         "and the server's ``max_allowed_packet`` can hold.",
-    ),
-    Setting(
-        'userid_key',
-        text,
-        'auth.userid',
-        'Name of the session key that is copied to the userid column; '
-        "Pyramid's ``SessionAuthenticationHelper`` uses the default.",
-    ),
-    Setting(
-        'userid',
-        userid,
-        None,
-        'Dotted name of a callable that takes the request and returns its '
-        'user id or ``None``, where users are not in the session; it is asked '
-        'instead of ``userid_key``.',
-    ),
-    Setting(
-        'track_devices',
-        either({'truncated': 'truncated'}, boolean),
-        False,
-        'Boolean: whether time, network address and browser of the last '
-        'request are stored with each session; ``truncated`` stores the '
-        'network part of the address only.',
+        example='65535',
     ),
     Setting(
         'encrypt',
@@ -368,6 +407,33 @@ SETTINGS = (
         'Boolean: whether payloads are sealed with a key that only the cookie '
         'holds; ``starting`` still reads those that are not sealed, '
         '``ending`` seals none any more, but reads them.',
+        example='starting',
+    ),
+    Setting(
+        'userid_key',
+        text,
+        'auth.userid',
+        'Name of the session key that is copied to the userid column; '
+        "Pyramid's ``SessionAuthenticationHelper`` uses the default.",
+        example='user',
+    ),
+    Setting(
+        'userid',
+        userid,
+        None,
+        'Dotted name of a callable that takes the request and returns its '
+        'user id or ``None``, where users are not in the session; it is asked '
+        'instead of ``userid_key``.',
+        example='shop.security.userid',
+    ),
+    Setting(
+        'track_devices',
+        either({'truncated': 'truncated'}, boolean),
+        False,
+        'Boolean: whether time, network address and browser of the last '
+        'request are stored with each session; ``truncated`` stores the '
+        'network part of the address only.',
+        example='truncated',
     ),
     Setting(
         'purge_expired',
@@ -380,12 +446,14 @@ SETTINGS = (
         whole('whole seconds', 1, 604_800, 900),
         900,
         'Seconds between two purges, give or take half of them.',
+        example='300',
     ),
     Setting(
         'purge_batch',
         whole('a number', 1, 100000, 250),
         250,
         'Number of sessions that one transaction purges at most.',
+        example='1000',
     ),
 )
 
@@ -630,25 +698,3 @@ def _shown(value: Any) -> str:
     except ValueError:
         # Python writes no number of thousands of digits
         return f'({type(value).__name__})'
-
-
-def as_rst() -> str:
-    """Return the documentation of all settings as reStructuredText."""
-    lines = []
-    for setting in SETTINGS:
-        default = setting.default
-        if default is REQUIRED:
-            shown = 'required'
-        elif default in (None, '', ()):
-            shown = 'not set'
-        else:
-            word = str(default)
-            shown = (
-                f'``{word.lower() if isinstance(default, bool) else word}``'
-            )
-        lines += [
-            f'``{PREFIX}{setting.name}``',
-            f'    {setting.doc} Default: {shown}.',
-            '',
-        ]
-    return '\n'.join(lines)

@@ -25,6 +25,8 @@ _COOKIE_LENGTH = -(
     -(hashlib.new(_HASH).digest_size + SESSION_ID_LENGTH) * 4 // 3
 )
 
+_PORT = re.compile(':[0-9]*$')
+
 
 class CookieSigner:
     """
@@ -158,6 +160,8 @@ class CookiePolicy(NamedTuple):
     httponly: bool
     samesite: str | None
     set_on_exception: bool
+    #: What was said already of why browsers may drop the cookie.
+    doubted: set[str]
 
     def __repr__(self) -> str:
         return f'<CookiePolicy of {self.name}>'
@@ -186,6 +190,35 @@ class CookiePolicy(NamedTuple):
             samesite=self.samesite,
         )
         return line
+
+    def doubt(self, scheme: str, host: str) -> str | None:
+        """
+        Say why browsers may drop the cookie, if that was not said yet.
+
+        :param scheme: of the request, as a proxy has passed it on.
+        :param host: likewise, with a port perhaps.
+        """
+        name = host.rpartition(':')[0] if _PORT.search(host) else host
+        domain = _domain(self.domain)
+        if self.secure is True and scheme != 'https':
+            doubt = (
+                'mysql_session.cookie_secure is true, and a request came over '
+                'http, where browsers drop the cookie: set it to auto, or let '
+                'the WSGI server trust the proxy that speaks https'
+            )
+        elif domain and not f'.{name.lower()}'.endswith(f'.{domain}'):
+            doubt = (
+                f'mysql_session.cookie_domain = {domain!r} is not the domain '
+                'of a host that a request asked for, and browsers drop the '
+                'cookie there: set it to that host or to what it ends with, '
+                'or leave it out'
+            )
+        else:
+            return None
+        if doubt in self.doubted:
+            return None
+        self.doubted.add(doubt)
+        return doubt
 
     def add(self, response: Any, line: str) -> None:
         """Let a response set the cookie by a line, and by no other."""

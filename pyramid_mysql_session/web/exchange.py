@@ -321,14 +321,15 @@ class Exchange:
     def _set_cookie(
         self, response: Any, value: str | None, max_age: int | None
     ) -> None:
+        # requests of tests have no scheme
+        scheme = getattr(self._request, 'scheme', 'http')
         self._value = value
-        self._cookie = self._policy.set_cookie(
-            # requests of tests have no scheme
-            value,
-            max_age,
-            getattr(self._request, 'scheme', 'http'),
-        )
+        self._cookie = self._policy.set_cookie(value, max_age, scheme)
         self._add_cookie(response)
+        doubt = self._policy.doubt(scheme, getattr(self._request, 'host', ''))
+        if doubt is not None:
+            # a proxy may hide that all is well
+            log.info(doubt)
 
     def _add_cookie(self, response: Any) -> None:
         self._policy.add(response, self._cookie or '')

@@ -25,6 +25,7 @@ from ..session.sealing import (
 from ..session.serializers import JSONSerializer, Payload
 from ..session.session import MySQLSession
 from ..settings import table as settings_module
+from ..settings.converters import MAKES_ONE
 from ..store.keys import (
     handle,
     is_young,
@@ -161,7 +162,10 @@ def session_factory_from_settings(
     parsed = settings_module.parse(settings, pool)
     if any(len(secret) < _SHORT_SECRET for secret in parsed.secret):
         log.warning(
-            'mysql_session.secret has fewer than %d characters', _SHORT_SECRET
+            'mysql_session.secret has fewer than %d characters: take '
+            'a longer one, %s',
+            _SHORT_SECRET,
+            MAKES_ONE,
         )
     serializer = parsed.serializer
     signer = CookieSigner(parsed.secret)
@@ -208,6 +212,7 @@ def session_factory_from_settings(
                 )
             },
             set_on_exception=parsed.set_on_exception,
+            doubted=set(),
         ),
         SessionKit(
             store,

@@ -9,8 +9,9 @@ them; ``--help`` lists the parts and their options. Each part is a module with
 - ``report(data, page)``, which shows it: tables and charts on a
   :class:`benchmarks.page.Page`.
 
-What was measured is kept in ``docs/benchmarks.json``; ``docs/benchmarks.rst``
-and its charts are made from that. Absolute times drift on a shared machine by
+What was measured is kept in ``docs/benchmarks.json``. Made from that are
+``docs/benchmark_report.rst`` with its charts and the short
+``docs/benchmarks.rst``. Absolute times drift on a shared machine by
 a factor of two within minutes, so contestants take turns in short blocks, and
 the figures that count are ratios of neighbours.
 """

@@ -8,6 +8,7 @@ import json
 import pathlib
 import time
 
+from . import summary
 from .page import Page
 from .servers import Bench, machine
 
@@ -27,11 +28,11 @@ SIZES = {
 INTRODUCTION = """\
 .. This page is made by tests/benchmarks/run.sh; do not edit it.
 
-This is what a session costs, measured on one small machine by
-``sh tests/benchmarks/run.sh``. Absolute times are worth little: on such a
-machine they drift by a factor of two. So all contestants take turns in short
-blocks, and what counts are the ratios between neighbours. A figure is the
-median over the rounds, the quartiles stand in brackets."""
+All figures behind :doc:`benchmarks`: what a session costs, measured on one
+small machine by ``sh tests/benchmarks/run.sh``. Absolute times are worth
+little: on such a machine they drift by a factor of two. So all contestants
+take turns in short blocks, and what counts are the ratios between neighbours.
+A figure is the median over the rounds, the quartiles stand in brackets."""
 
 
 def main():
@@ -53,7 +54,9 @@ def main():
                 }
                 results_file.write_text(json.dumps(results, indent=1) + '\n')
     text = render(results, options.output)
-    (options.output / 'benchmarks.rst').write_text(text)
+    (options.output / 'benchmark_report.rst').write_text(text)
+    if set(PARTS) <= set(results):
+        (options.output / 'benchmarks.rst').write_text(summary.render(results))
     print(text)
 
 
@@ -82,7 +85,7 @@ def parse():
         '--output',
         type=pathlib.Path,
         default=DOCS,
-        help='folder of benchmarks.rst, benchmarks.json and _static (docs)',
+        help='folder of both pages, benchmarks.json and _static (docs)',
     )
     parser.add_argument(
         '--render',
@@ -114,7 +117,7 @@ def module(part):
 def render(results, folder):
     """Return the page; its charts are written."""
     page = Page(folder)
-    page.title('Benchmarks', '=')
+    page.title('The laboratory report', '=')
     page.raw(INTRODUCTION)
     for part in PARTS:
         if part in results:

@@ -343,6 +343,24 @@ class TestDoubt:
         assert caught.value.outcome_unknown
 
 
+class TestNobodyToAsk:
+    def test_server_that_is_gone_leaves_it_open(self, proxied, proxy):
+        proxied.run(increment)
+        proxy.on('^(COMMIT|UPDATE)', lose_answer, times=None)
+
+        def view(request):
+            with pytest.raises(StoreUnavailable):
+                increment(request)
+            # the connection that is open stays, and has a rule
+            proxy.on('^SELECT', lose_statement, times=None)
+            proxy.refuse()
+
+        with pytest.raises(StoreUnavailable) as caught:
+            proxied.run(view)
+
+        assert caught.value.outcome_unknown
+
+
 class TestLate:
     @pytest.mark.parametrize(
         ('pattern', 'views', 'expected'),

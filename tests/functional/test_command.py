@@ -169,7 +169,8 @@ def test_short_secret_is_a_warning(command):
 
     assert err == (
         'pyramid-mysql-session: mysql_session.secret has fewer than 32 '
-        'characters\n'
+        'characters: take a longer one, such as the output of python -c '
+        '"import secrets; print(secrets.token_urlsafe(48))"\n'
     )
 
 

@@ -3,74 +3,28 @@
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
-import plaster
 import pytest
-from pyramid.interfaces import ISessionFactory
 from webtest import TestApp, TestResponse
 
 from pyramid_mysql_session import get_store
+from tests.functional.demo import (
+    MakeShop,
+    click,
+    flash,
+    log_in,
+    make_shop,
+    shop,
+    shops,
+    submit,
+    text,
+    token,
+)
 
-DEMO = Path(__file__).parents[2] / 'docs' / 'demo'
-
-MakeShop = Callable[..., TestApp]
-
-
-@pytest.fixture
-def make_shop(database: Any) -> Iterator[MakeShop]:
-    """Make the demo; keyword arguments replace variables of its ini file."""
-    loader = plaster.get_loader(
-        str(DEMO / 'development.ini'), protocols=['wsgi']
-    )
-    server, made = database.server, []
-
-    def make(**changed: str) -> TestApp:
-        variables = {
-            'db_socket': str(server.socket or ''),
-            'db_host': server.host or '',
-            'db_port': str(server.port or ''),
-            'db_user': server.user,
-            'db_pass': server.password or '',
-            'db_name': database.name,
-            'http_port': '0',
-            'secret': 'a secret for the tests of the demo',
-        }
-        variables |= changed
-        app = loader.get_wsgi_app(
-            # a per cent sign has a meaning in an ini file
-            defaults={k: v.replace('%', '%%') for k, v in variables.items()}
-        )
-        made.append(app)
-        return TestApp(app)
-
-    yield make
-    for app in made:
-        app.registry.getUtility(ISessionFactory).close()
-
-
-@pytest.fixture
-def shop(make_shop: MakeShop) -> TestApp:
-    return make_shop()
-
-
-def submit(
-    page: TestResponse, action: str, button: str | None = None, **fields: str
-) -> TestResponse:
-    """Submit the form for an action, follow the redirect, return the page."""
-    (form,) = {f for f in page.forms.values() if f.action == action}
-    for name, value in fields.items():
-        form[name] = value
-    answer = form.submit(button)
-    assert answer.status_int == 303
-    return answer.follow()
-
-
-def log_in(shop: TestApp) -> TestResponse:
-    return submit(shop.get('/login'), '/login', user='ada')
+__all__ = ['make_shop', 'shop', 'shops']
 
 
 def browser(shop: TestApp, agent: str, address: str) -> TestApp:
@@ -109,23 +63,18 @@ def devices(page: TestResponse) -> list[list[str]]:
         [' '.join(cell.text.split()) for cell in line.select('th, td')]
         for line in lines
     ]
-    return [[device, ip, does] for device, ip, _, _, does in cells]
+    return [[device, ip, does] for device, ip, _, _, _, does in cells]
 
 
 def post(shop: TestApp, **fields: str) -> TestResponse:
     """Post to the page of the devices, follow, return what comes."""
-    token = shop.get('/').html.select_one('[name=csrf_token]')['value']
-    answer = shop.post('/devices', {'csrf_token': token, **fields})
+    answer = shop.post('/devices', {'csrf_token': token(shop), **fields})
     assert answer.status_int == 303
     return answer.follow()
 
 
 def is_logged_in(shop: TestApp) -> bool:
     return 'Log out' in shop.get('/')
-
-
-def flash(page: TestResponse) -> list[str]:
-    return [message.text for message in page.html.select('[role=status]')]
 
 
 def quantities(page: TestResponse) -> dict[str, str]:
@@ -138,6 +87,31 @@ def test_log_in_shows_the_name_and_stores_the_userid(shop: TestApp) -> None:
     assert flash(page) == ['Welcome, Ada.']
     assert 'Log out Ada' in page
     assert len(get_store(shop.app.registry).for_user('ada')) == 1
+
+
+def test_device_is_remembered_if_that_is_wanted(shop: TestApp) -> None:
+    log_in(shop)
+    assert 'Max-Age' not in shop.get('/').headers.get('Set-Cookie', '')
+
+    answer = shop.post(
+        '/login',
+        {'csrf_token': token(shop), 'user': 'ada', 'remember': 'on'},
+    )
+
+    assert f'Max-Age={14 * 24 * 3600}' in answer.headers['Set-Cookie']
+    (session,) = get_store(shop.app.registry).for_user('ada')
+    assert session.expires - session.created in range(1209600, 1209700)
+    assert text(shop.get('/devices'), '[data-label^=Ends]') != ''
+    assert '14 days' in answer.follow()
+
+
+def test_log_in_without_the_box_forgets_as_usual(shop: TestApp) -> None:
+    log_in(shop, remember='on')
+    submit(shop.get('/login'), '/login', user='grace')
+
+    (session,) = get_store(shop.app.registry).for_user('grace')
+    assert session.expires - session.created in range(1800, 1900)
+    assert '30 minutes' in shop.get('/')
 
 
 def test_log_in_renews_the_id_and_keeps_the_cart(shop: TestApp) -> None:
@@ -179,14 +153,15 @@ def test_order_moves_the_cart_into_the_orders(shop: TestApp) -> None:
     submit(shop.get('/'), '/cart/tin', 'add')
     page = submit(log_in(shop), '/order')
     assert flash(page) == ['Thank you, Ada!']
+    assert 'It is empty again.' in page
+    assert 'Nothing in it yet.' not in page
     assert quantities(page) == {}
     (order,) = page.html.select('.orders li')
     assert 'Tin of Assam' in order.text
 
 
 def test_order_without_log_in_leads_to_the_log_in_page(shop: TestApp) -> None:
-    token = shop.get('/').forms[0]['csrf_token'].value
-    page = shop.post('/order', {'csrf_token': token}).follow()
+    page = shop.post('/order', {'csrf_token': token(shop)}).follow()
     assert page.request.path == '/login'
     assert flash(page) == ['Please log in first.']
 
@@ -314,11 +289,11 @@ def test_device_that_nobody_knows_is_not_logged_in(
 
 
 def test_device_of_an_uploaded_file_is_not_logged_in(laptop: TestApp) -> None:
-    token = log_in(laptop).html.select_one('[name=csrf_token]')['value']
+    log_in(laptop)
 
     answer = laptop.post(
         '/devices',
-        {'csrf_token': token},
+        {'csrf_token': token(laptop)},
         upload_files=[('end', 'name', b'6b' * 16)],
     )
 
@@ -433,8 +408,8 @@ def test_server_that_is_down_gives_a_503_page(
             assert page.headers['Retry-After'] == '30'
             assert 'Set-Cookie' not in page.headers
     assert [r.name for r in caplog.records if r.levelname == 'ERROR'] == [
-        'shop.views',
-        'shop.views',
+        'shop.views.problems',
+        'shop.views.problems',
     ]
 
 
@@ -449,20 +424,6 @@ def at_once(number: int, work: Callable[[], object]) -> None:
     with ThreadPoolExecutor(number) as threads:
         # asks for the results, and so for what was raised
         list(threads.map(run, range(number)))
-
-
-def click(shop: TestApp, path: str, **fields: str) -> Callable[[], None]:
-    """Return what sends a form of this browser, from any thread."""
-    token = shop.get('/').html.select_one('[name=csrf_token]')['value']
-    cookie = '; '.join(f'{k}={v}' for k, v in shop.cookies.items())
-
-    def send() -> None:
-        answer = TestApp(shop.app).post(
-            path, {'csrf_token': token, **fields}, headers={'Cookie': cookie}
-        )
-        assert answer.status_int == 303
-
-    return send
 
 
 def cart(shop: TestApp) -> int:

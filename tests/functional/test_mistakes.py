@@ -44,6 +44,18 @@ def test_table_is_there_from_the_start_where_wanted(make_app, rows):
     assert rows() == 0
 
 
+def test_absolute_timeout_alone_is_no_mistake(make_app, database):
+    app = make_app(absolute_timeout='60')
+
+    app.run(write)
+
+    assert app.run(lambda request: dict(request.session)).json
+    ((lives,),) = database.query(
+        'SELECT CAST(expires AS SIGNED) - UNIX_TIMESTAMP() FROM sessions'
+    )
+    assert 50 < lives <= 60
+
+
 def test_log_tells_once_where_sessions_are_kept(
     make_app, database, server, caplog
 ):

@@ -1,56 +1,24 @@
 """What the manual says, as far as it can be tried without a server."""
 
-import configparser
 import doctest
+import json
 import pathlib
 import re
 import runpy
 import textwrap
 
 import pytest
-from pyramid.interfaces import ISessionFactory
 
 import pyramid_mysql_session
 from pyramid_mysql_session.settings import foreign
 from pyramid_mysql_session.settings import table as settings
 from pyramid_mysql_session.settings.table import SETTINGS
 from pyramid_mysql_session.store import layout, schema
+from pyramid_mysql_session.store.store import MySQLSessionStore
+from tests.manual.blocks import DOCS, ROOT, pages
 
-ROOT = pathlib.Path(__file__).parents[2]
-DOCS = ROOT / 'docs'
-PAGES = {
-    page.name: page for page in [*ROOT.glob('*.rst'), *DOCS.glob('*.rst')]
-}
+PAGES = pages()
 TEXTS = {name: page.read_text('utf-8') for name, page in PAGES.items()}
-
-# dotted names in examples lead to an application that is not there
-ELSEWHERE = 'shop.'
-
-
-def code_blocks(language):
-    """Return page and text of each example in a language."""
-    pattern = rf'^\.\. code-block:: {language}\n\n((?:(?: +.*)?\n)+)'
-    return [
-        pytest.param(textwrap.dedent(block), id=f'{name}-{number}')
-        for name, text in TEXTS.items()
-        for number, block in enumerate(re.findall(pattern, text, re.M))
-    ]
-
-
-PLACEHOLDER = 'change-me-to-32-random-characters-or-more'
-
-
-def session_settings(ini):
-    """Return the settings of an example, whatever section they are in."""
-    parser = configparser.ConfigParser(interpolation=None)
-    parser.read_string(ini if ini.startswith('[') else f'[app:main]\n{ini}')
-    return {
-        # which everybody is to replace
-        name: value.replace(PLACEHOLDER, 'a secret of the tests')
-        for section in parser.sections()
-        for name, value in parser.items(section)
-        if name.startswith(settings.PREFIX)
-    }
 
 
 @pytest.mark.parametrize(
@@ -63,35 +31,15 @@ def test_interactive_examples_give_what_the_page_says(page):
     assert not result.failed
 
 
-@pytest.mark.parametrize('ini', code_blocks('ini'))
-def test_ini_examples_are_accepted(ini):
-    given = {
-        f'{settings.PREFIX}secret': 'a secret of the tests',
-        f'{settings.PREFIX}user': 'shop',
-        f'{settings.PREFIX}database': 'shop',
-        **session_settings(ini),
-    }
-
-    settings.parse(
-        {k: v for k, v in given.items() if not v.startswith(ELSEWHERE)}
-    )
-
-
-@pytest.mark.parametrize('code', code_blocks('python'))
-def test_python_examples_compile(code):
-    compile(code, 'example', 'exec')
-
-
-def test_example_of_the_readme_makes_an_application():
-    (ini,) = [p for p in code_blocks('ini') if p.id.startswith('README')]
-    (code,) = [p for p in code_blocks('python') if p.id.startswith('README')]
-    application = {}
-
-    exec(*code.values, application)  # noqa: S102 it is our own README
-    router = application['main']({}, **session_settings(*ini.values))
-
-    factory = router.registry.getUtility(ISessionFactory)
-    assert isinstance(factory, pyramid_mysql_session.MySQLSessionFactory)
+@pytest.mark.parametrize(
+    'page', ['README.rst', 'CHANGES.rst', 'CONTRIBUTING.rst', 'SECURITY.rst']
+)
+def test_no_link_of_the_repository_s_pages_is_relative(page):
+    # the first two are on the page of a package index, which has nothing
+    # else, and the third is in the manual
+    link = r'<([^<>]+)>`_|^\.\. _.+: (\S+)$'
+    for target in re.findall(link, (ROOT / page).read_text('utf-8'), re.M):
+        assert ''.join(target).startswith('https://')
 
 
 def test_settings_page_is_up_to_date():
@@ -109,7 +57,7 @@ def test_tables_of_foreign_names_are_up_to_date():
     assert text == module['make_foreign'](), 'run python docs/make_settings.py'
     for package in foreign.PACKAGES:
         start = f'    :start-after: .. {package.name}\n'
-        assert start in TEXTS['migrating.rst']
+        assert start in TEXTS['howto/moving.rst']
 
 
 def test_here_are_settings_that_there_are():
@@ -132,9 +80,19 @@ def test_settings_that_the_manual_names_exist():
                 assert name in names, page
 
 
-def test_api_page_names_all_that_is_public():
+def test_api_pages_name_all_that_is_public():
+    text = TEXTS['api.rst'] + TEXTS['api_store.rst']
+
     for name in pyramid_mysql_session.__all__:
-        assert re.search(rf':: {name}$', TEXTS['api.rst'], re.M), name
+        assert re.search(rf':: {name}$', text, re.M), name
+
+
+def test_api_pages_name_each_method_of_the_store():
+    text = TEXTS['api.rst'] + TEXTS['api_store.rst']
+
+    for name in dir(MySQLSessionStore):
+        listed = re.search(rf'[ .]{name}(,|$)', text, re.M)
+        assert listed or name.startswith('_'), name
 
 
 def test_internals_page_names_each_module():
@@ -169,6 +127,38 @@ def test_table_page_shows_the_statement_that_creates_the_table():
 
 
 def test_each_page_is_in_the_contents():
-    for page in DOCS.glob('*.rst'):
-        if page.name != 'index.rst':
-            assert re.search(rf'^    {page.stem}$', TEXTS['index.rst'], re.M)
+    for name, page in PAGES.items():
+        if DOCS in page.parents and name != 'index.rst':
+            stem = name.removesuffix('.rst')
+            assert re.search(rf'^    {stem}$', TEXTS['index.rst'], re.M), name
+
+
+def test_summary_of_the_benchmarks_is_what_was_measured():
+    results = json.loads((DOCS / 'benchmarks.json').read_text('utf-8'))
+    module = runpy.run_path(str(ROOT / 'tests/benchmarks/summary.py'))
+
+    assert TEXTS['benchmarks.rst'] == module['render'](results), (
+        'run sh tests/benchmarks/run.sh --render'
+    )
+
+
+def test_diagrams_are_up_to_date():
+    module = runpy.run_path(str(DOCS / 'make_diagrams.py'))
+    pictures = module['pictures']()
+
+    assert set(pictures) == set(DOCS.glob('diagrams/*.svg'))
+    for path, picture in pictures.items():
+        assert path.read_text('utf-8') == picture, (
+            'run python docs/make_diagrams.py'
+        )
+
+
+def test_each_diagram_is_on_a_page_and_said_in_words():
+    for path in DOCS.glob('diagrams/*.svg'):
+        image = f'.. image:: diagrams/{path.name}\n    :alt: '
+
+        assert any(image in text for text in TEXTS.values()), path.name
+        steps = path.with_suffix('.txt').read_text('utf-8').splitlines()[4:]
+        (said,) = re.findall('<desc .*?>(.*)</desc>', path.read_text('utf-8'))
+        for step in steps:
+            assert step.rpartition(': ')[2] in said

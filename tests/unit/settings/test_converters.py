@@ -288,13 +288,13 @@ def test_pool_may_be_named_or_made(value):
     ],
 )
 def test_pool_that_is_none_is_refused(value, what):
-    assert refuses(converters.pool, value, f'{POOL}, not something {what}')
+    assert refuses(converters.pool, value, f'{POOL} (not something {what})')
 
 
 def test_address_is_refused_as_a_pool_and_not_repeated():
     value = 'mysql://shop:hunter2@db/shop'
 
-    assert refuses(converters.pool, value, f'{POOL}, not such a text')
+    assert refuses(converters.pool, value, f'{POOL} (not such a text)')
 
 
 @pytest.mark.parametrize('value', ['utf8mb4', 'UTF8', 'latin1', 'gbk'])

@@ -1,16 +1,13 @@
 import pickle
+from configparser import ConfigParser
 
 import pytest
 
 from pyramid_mysql_session.errors import SettingsError
 from pyramid_mysql_session.settings import converters
 from pyramid_mysql_session.settings import table as settings_module
-from pyramid_mysql_session.settings.table import (
-    REQUIRED,
-    SETTINGS,
-    as_rst,
-    parse,
-)
+from pyramid_mysql_session.settings.manual import PARTS, as_rst, example
+from pyramid_mysql_session.settings.table import REQUIRED, SETTINGS, parse
 
 COMMAND = 'python -c "import secrets; print(secrets.token_urlsafe(48))"'
 NEEDED = {'secret': 'hunter2', 'user': 'ada', 'database': 'db'}
@@ -24,6 +21,12 @@ class Pool:
 
 
 a_pool = Pool()
+# what the examples of the documentation name
+DOTTED = {
+    'shop.database.make_pool': Pool,
+    'shop.security.userid': lambda request: None,
+    'shop.sessions.Serializer': pickle,
+}
 
 # name -> ini text, ready value, what both become
 ROWS = {
@@ -83,10 +86,10 @@ ROWS = {
     'set_on_exception': ('no', False, False),
     'serializer': ('pickle', pickle, pickle),
     'max_payload_bytes': ('65535', 65535, 65535),
+    'encrypt': ('starting', 'starting', 'starting'),
     'userid_key': ('who', 'who', 'who'),
     'userid': ('pickle.dumps', pickle.dumps, pickle.dumps),
     'track_devices': ('truncated', 'truncated', 'truncated'),
-    'encrypt': ('starting', 'starting', 'starting'),
     'purge_expired': ('False', False, False),
     'purge_interval': ('8', 8, 8),
     'purge_batch': ('9', 9, 9),
@@ -595,20 +598,58 @@ def test_option_file_is_not_hidden_by_defaults(given, expected):
 )
 def test_documentation_tells_the_default(name, shown):
     (doc,) = [each.doc for each in SETTINGS if each.name == name]
+    page = as_rst()
+    start = page.index(f'``mysql_session.{name}``\n    {doc}\n\n    | Value: ')
 
-    assert f'``mysql_session.{name}``\n    {doc} Default: {shown}.\n' in (
-        as_rst()
-    )
+    assert f' Default: {shown}.\n' in page[start:].partition('\n\n``')[0]
 
 
 def test_documentation_has_each_setting_in_one_sentence():
     lines = as_rst().splitlines()
 
-    assert lines[0::3] == [f'``mysql_session.{name}``' for name in ROWS]
-    assert set(lines[2::3]) == {''}
+    assert [line for line in lines if line.startswith('``')] == [
+        f'``mysql_session.{name}``' for name in ROWS
+    ]
     for setting in SETTINGS:
         assert setting.doc[0].isupper()
         assert setting.doc.endswith('.')
+
+
+@pytest.mark.parametrize(
+    ('name', 'value'),
+    [
+        ('port', 'a port from 1 to 65535'),
+        ('idle_timeout', 'whole seconds from 1 to 34560000, or none'),
+        ('cookie_secure', 'true or false, or auto'),
+        ('userid_key', 'text'),
+        ('secret', 'one or more secrets, one a line'),
+    ],
+)
+def test_documentation_says_what_a_setting_may_be(name, value):
+    start = as_rst().index(f'``mysql_session.{name}``\n')
+
+    assert f'\n    | Value: {value}. ' in as_rst()[start : start + 400]
+
+
+def test_parts_of_the_documentation_begin_with_settings():
+    assert set(PARTS) <= set(ROWS)
+    # none is in front of all parts
+    assert SETTINGS[0].name in PARTS
+
+
+def test_example_lines_make_an_ini_file_that_is_accepted(monkeypatch):
+    monkeypatch.setattr(converters, '_PLACEHOLDER', '')
+    monkeypatch.setattr(
+        converters, '_resolve', lambda value, expected: DOTTED[value]
+    )
+    parser = ConfigParser(interpolation=None)
+    lines = [example(setting) for setting in SETTINGS]
+    parser.read_string('\n'.join(['[app:main]', *lines]))
+
+    parsed = parse(dict(parser['app:main']))
+
+    assert all(parser['app:main'].values())
+    assert set(vars(parsed)) == set(ROWS)
 
 
 LIMITS = {

@@ -326,6 +326,44 @@ class TestSetCookie:
         assert repr(POLICY) == '<CookiePolicy of session>'
 
 
+class TestDoubt:
+    @pytest.mark.parametrize(
+        ('attributes', 'scheme', 'host', 'word'),
+        [
+            ({'secure': True}, 'http', 'localhost', 'cookie_secure'),
+            ({'secure': True}, 'https', 'localhost', None),
+            ({'secure': 'auto'}, 'http', 'localhost', None),
+            ({'secure': False}, 'http', 'localhost', None),
+            (
+                {'domain': 'example.com'},
+                'http',
+                'localhost:6543',
+                'cookie_domain',
+            ),
+            ({'domain': 'example.com'}, 'http', '[::1]:6543', 'cookie_domain'),
+            (
+                {'domain': 'example.com'},
+                'http',
+                'anexample.com',
+                'cookie_domain',
+            ),
+            ({'domain': 'example.com'}, 'http', '', 'cookie_domain'),
+            ({'domain': '.Example.com'}, 'http', 'example.COM:80', None),
+            ({'domain': 'example.com'}, 'http', 'www.example.com', None),
+        ],
+    )
+    def test_cookie_that_browsers_may_drop_is_told_of_once(
+        self, attributes, scheme, host, word
+    ):
+        policy = POLICY._replace(doubted=set(), **attributes)
+
+        told = policy.doubt(scheme, host)
+
+        assert (told is None) == (word is None)
+        assert word is None or told.startswith(f'mysql_session.{word} ')
+        assert policy.doubt(scheme, host) is None
+
+
 class TestVary:
     @pytest.mark.parametrize(
         ('before', 'after'),

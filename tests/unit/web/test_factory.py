@@ -191,7 +191,7 @@ class TestSettings:
         policy = make_factory()._policy
 
         assert policy == POLICY._replace(
-            signer=policy.signer, reader=policy.reader
+            signer=policy.signer, reader=policy.reader, doubted=set()
         )
 
     def test_cookie_is_as_the_settings_say(self, make_factory):
@@ -214,6 +214,7 @@ class TestSettings:
             'signer': policy.signer,
             'reader': policy.reader,
             'set_on_exception': False,
+            'doubted': set(),
         }
 
     def test_secrets_sign_and_verify(self, make_factory):
@@ -233,7 +234,9 @@ class TestSettings:
 
         make_factory(secret=f'{SECRET}{SECRET}\nhunter2')
         assert caplog.messages == [
-            'mysql_session.secret has fewer than 32 characters'
+            'mysql_session.secret has fewer than 32 characters: take a longer '
+            'one, such as the output of python -c "import secrets; '
+            'print(secrets.token_urlsafe(48))"'
         ]
 
     @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ POLICY = CookiePolicy(
     httponly=True,
     samesite='Lax',
     set_on_exception=True,
+    doubted=set(),
 )
 
 

@@ -1,18 +1,19 @@
-"""Recipes of the manual, as they stand there, in an application."""
+"""What the how-tos about users show, in an application."""
 
-import importlib.util
 import logging
-import re
 import sys
-import textwrap
 import types
-from pathlib import Path
 
 import pytest
 from pyramid.authentication import SessionAuthenticationHelper
+from pyramid.security import remember
 from webtest import TestApp
 
-DOCS = Path(__file__).parents[2] / 'docs'
+from tests.manual.blocks import executes
+
+PASSWORD = executes('howto/sudo.rst', 'python', 'def change_password')
+DEVICES = executes('howto/devices.rst', 'python', 'class Devices')
+DEVICES_PAGE = executes('howto/devices.rst', 'html+jinja', 'session.current')
 
 
 class Policy:
@@ -29,36 +30,6 @@ class Policy:
         return self.authenticated_userid(request) is not None
 
 
-def example(page, language, word):
-    """Return the one example of a page that has a word in it."""
-    text = (DOCS / page).read_text('utf-8')
-    pattern = (
-        rf'^\.\. code-block:: {re.escape(language)}\n\n((?:(?: +.*)?\n)+)'
-    )
-    (found,) = (
-        textwrap.dedent(block)
-        for block in re.findall(pattern, text, re.M)
-        if word in block
-    )
-    return found
-
-
-@pytest.fixture
-def recipe(tmp_path, monkeypatch):
-    """Call it for the module that an example of the manual is."""
-
-    def make(page, word):
-        path = tmp_path / 'recipe.py'
-        path.write_text(example(page, 'python', word), 'utf-8')
-        spec = importlib.util.spec_from_file_location('recipe', path)
-        module = importlib.util.module_from_spec(spec)
-        monkeypatch.setitem(sys.modules, 'recipe', module)
-        spec.loader.exec_module(module)
-        return module
-
-    return make
-
-
 @pytest.fixture
 def passwords(monkeypatch):
     """The passwords of the users of the shop."""
@@ -73,14 +44,18 @@ def passwords(monkeypatch):
 
 
 @pytest.fixture
-def make_shop(make_app, tmp_path):
-    """Call it with a recipe for an application that has its views."""
-    (tmp_path / 'devices.jinja2').write_text(
-        example('users.rst', 'html+jinja', 'session.current')
-    )
+def make_shop(blocks, recipe, make_app, tmp_path):
+    """Call it for an application that has the views of the test's blocks."""
     (tmp_path / 'password.jinja2').write_text('A new one, please.')
+    for name in ('login', 'confirm'):
+        (tmp_path / f'{name}.jinja2').write_text('')
+    for block in blocks:
+        if block.language == 'html+jinja':
+            (tmp_path / 'devices.jinja2').write_text(block.text)
 
-    def make(*modules, **settings):
+    def make(**settings):
+        modules = [recipe(b) for b in blocks if b.language == 'python']
+
         def configure(config):
             config.add_settings({'jinja2.directories': str(tmp_path)})
             config.include('pyramid_jinja2')
@@ -111,14 +86,11 @@ def grow_older(database, seconds):
     database.query(f'UPDATE sessions SET created = created - {seconds}')
 
 
-def test_devices_of_the_manual_end_by_their_user_only(
-    recipe, make_shop, passwords
-):
-    shop = make_shop(
-        recipe('users.rst', 'class Devices'),
-        recipe('users.rst', 'def change_password'),
-        track_devices=True,
-    )
+@PASSWORD
+@DEVICES
+@DEVICES_PAGE
+def test_devices_end_by_their_user_only(make_shop, passwords):
+    shop = make_shop(track_devices=True)
     first, second = (log_in(shop, 'ada', 'first') for _ in range(2))
     grace = log_in(shop, 'grace', 'second')
     page = first.get('/devices')
@@ -133,11 +105,11 @@ def test_devices_of_the_manual_end_by_their_user_only(
     assert shop.store.count('ada') == shop.store.count('grace') == 1
 
 
-def test_all_others_of_the_manual_are_ended(recipe, make_shop, passwords):
-    shop = make_shop(
-        recipe('users.rst', 'class Devices'),
-        recipe('users.rst', 'def change_password'),
-    )
+@PASSWORD
+@DEVICES
+@DEVICES_PAGE
+def test_all_other_devices_are_ended(make_shop, passwords):
+    shop = make_shop()
     browsers = [log_in(shop, 'ada', 'first') for _ in range(3)]
 
     browsers[1].post('/devices', {'others': ''})
@@ -147,10 +119,11 @@ def test_all_others_of_the_manual_are_ended(recipe, make_shop, passwords):
         other.get('/devices', status=403)
 
 
-def test_password_of_the_manual_changes_only_if_it_was_asked_for_lately(
-    recipe, make_shop, passwords, database
+@PASSWORD
+def test_password_changes_only_if_it_was_asked_for_lately(
+    make_shop, passwords, database
 ):
-    shop = make_shop(recipe('users.rst', 'def change_password'))
+    shop = make_shop()
     here, elsewhere = (log_in(shop, 'ada', 'first') for _ in range(2))
     new = {'new_password': 'third'}
     assert here.get('/password').text == 'A new one, please.'
@@ -158,7 +131,7 @@ def test_password_of_the_manual_changes_only_if_it_was_asked_for_lately(
     grow_older(database, 301)
 
     assert where(here.post('/password', new)) == '/confirm'
-    assert where(here.post('/confirm', {'password': 'wrong'})) == '/confirm'
+    assert here.post('/confirm', {'password': 'wrong'}).status_int == 200
     assert where(here.post('/password', new)) == '/confirm'
     assert passwords['ada'] == 'first'
     assert where(here.post('/confirm', {'password': 'first'})) == '/password'
@@ -168,39 +141,40 @@ def test_password_of_the_manual_changes_only_if_it_was_asked_for_lately(
     assert here.get('/password').status_int == 200
 
 
-def test_password_of_the_manual_is_nothing_for_strangers(
-    recipe, make_shop, passwords
-):
-    shop = make_shop(recipe('users.rst', 'def change_password'))
+@PASSWORD
+def test_password_is_nothing_for_strangers(make_shop, passwords):
+    shop = make_shop()
 
     for name in ('password', 'confirm'):
         shop.post(f'/{name}', {'password': 'first'}, status=403)
 
 
-def test_log_in_of_the_manual_leaves_so_many_sessions(recipe, make_shop):
-    module = recipe('users.rst', 'limit_for_user')
-    module.check_password = lambda request: 5
+@executes('howto/users.rst', 'python', 'limit_for_user')
+def test_log_in_leaves_so_many_sessions(block, recipe, make_shop):
+    module = recipe(block)
     shop = make_shop()
+
+    def log_in(request):
+        request.session.renew_id()
+        remember(request, 5)
+        module.limit_sessions(request, 5)
 
     for _ in range(7):
         browser = shop.browser()
-        browser.run(module.log_in)
+        browser.run(log_in)
 
     assert shop.store.count(5) == 5
     # who is logged in logs in once more
-    browser.run(module.log_in)
+    browser.run(log_in)
     assert shop.store.count(5) == 5
 
 
-def test_audit_of_the_manual_tells_who_has_ended_a_session(
-    recipe, make_shop, passwords, caplog
-):
+@executes('howto/audit.rst', 'python', 'def note_end')
+@PASSWORD
+@DEVICES
+def test_audit_tells_who_has_ended_a_session(make_shop, passwords, caplog):
     caplog.set_level(logging.INFO, 'shop.audit')
-    shop = make_shop(
-        recipe('users.rst', 'def note_end'),
-        recipe('users.rst', 'class Devices'),
-        recipe('users.rst', 'def change_password'),
-    )
+    shop = make_shop()
     here, _ = (log_in(shop, 'ada', 'first') for _ in range(2))
     handles = {session.handle for session in shop.store.for_user('ada')}
 
@@ -211,20 +185,3 @@ def test_audit_of_the_manual_tells_who_has_ended_a_session(
     assert caplog.messages[-1] == (
         f'ada ended session {ended} of user ada: delete_for_user'
     )
-
-
-def test_health_check_of_the_manual_tells_of_the_database(
-    recipe, make_app, caplog
-):
-    module = recipe('monitoring.rst', 'def ready')
-    up = make_app(configure=module.includeme)
-    down = make_app(
-        configure=module.includeme, unix_socket='/nowhere', host=None
-    )
-
-    assert up.get('/alive').text == down.get('/alive').text == 'alive'
-    assert up.get('/ready').text == 'ready'
-    page = down.get('/ready', status=503)
-    assert page.text == 'no database'
-    assert 'Set-Cookie' not in page.headers
-    assert 'not ready: MySQL cannot be reached' in caplog.text

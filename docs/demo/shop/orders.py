@@ -1,0 +1,23 @@
+"""Gives orders to docs/demo/stage.py, which runs the private server."""
+
+import json
+import socket
+from typing import Any
+
+# the first switch makes a second server
+PATIENCE = 90
+
+
+def give(address: str, order: str) -> dict[str, Any]:
+    """
+    Have an order carried out; return how things are then.
+
+    :raises OSError: nobody takes orders there.
+    """
+    with socket.socket(socket.AF_UNIX) as stage:
+        stage.settimeout(PATIENCE)
+        stage.connect(address)
+        stage.sendall(order.encode('ascii') + b'\n')
+        with stage.makefile('rb') as answer:
+            state: dict[str, Any] = json.loads(answer.readline())
+    return state
