@@ -140,8 +140,8 @@ class Draft:
     @property
     def may_differ(self) -> bool:
         """Whether the data may have changed since it was stored."""
-        if self._changes:
-            return True
+        if self._changes or not self._prints:
+            return bool(self._changes)
         data = self.data or {}
         return any(
             known is None or _print(data.get(key)) != known

@@ -230,7 +230,8 @@ def measure(names):
 def compare(counts, kept):
     """Return a line for each count that is not as it was."""
     return [
-        f'{name}: {now} k instead of {kept[name]} k, {now / kept[name] - 1:+.1%}'
+        f'{name}: {now} k instead of {kept[name]} k '
+        f'({now / kept[name] - 1:+.1%})'
         for name, now in counts.items()
         if name in kept and abs(now / kept[name] - 1) > TOLERANCE
     ]

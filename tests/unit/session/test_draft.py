@@ -49,6 +49,18 @@ def remember(session):
     session.remember(7)
 
 
+def set_twice(session):
+    session['new'] = {'list': []}
+
+
+UNTOUCHED = [
+    lambda session: session['dict'],
+    lambda session: session.get('dict'),
+    lambda session: session.setdefault('dict', {}),
+    lambda session: dict(session),
+    lambda session: session.copy(),
+]
+
 CHANGES = [
     change_nested,
     change_value_of_get,
@@ -125,6 +137,94 @@ class TestChanges:
         session.save()
 
         assert store.calls == ['load']
+
+    @pytest.mark.parametrize('save', [lambda it: it.save(), conclude])
+    @pytest.mark.parametrize('use', [*UNTOUCHED, set_twice])
+    def test_what_is_handed_out_and_not_changed_is_not_serialized(
+        self, session, monkeypatch, use, save
+    ):
+        use(session)
+        if use is set_twice:
+            session.save()
+        monkeypatch.setattr(session._draft, '_serializer', None)
+
+        save(session)
+        save(session)
+
+    @pytest.mark.parametrize('inner', [False, True])
+    def test_key_that_is_put_back_behind_the_others_is_no_change(
+        self, make_session, stored, store, inner
+    ):
+        session = make_session(stored({'a': 1, 'b': 2, 'c': {'a': 1, 'b': 2}}))
+        where = session['c'] if inner else session
+
+        where['a'] = where.pop('a')
+        session.save()
+
+        assert store.calls == ['load']
+
+    def test_value_that_was_set_anew_in_a_json_column_is_no_change(
+        self, session, store
+    ):
+        (key,) = store.rows
+        row = store.rows[key]
+        text = json.dumps({'quo"te': 1, **json.loads(row.payload)})
+        store.rows[key] = row._replace(payload=text)
+
+        session['one'] = 1
+        session.save()
+
+        assert store.calls == ['load']
+
+    def test_change_that_comes_during_a_save_is_stored_by_the_next(
+        self, session, make_session, meanwhile
+    ):
+        held = session['dict']
+
+        def change():
+            session['late'] = 1
+            held['late'] = 1
+
+        meanwhile('save', change)
+        session['early'] = held['early'] = 1
+        session.save()
+        stored = make_session(session.session_id)
+        assert 'early' in stored
+        assert 'late' not in stored
+        assert 'late' not in stored['dict']
+
+        session.save()
+
+        assert make_session(session.session_id) == session
+
+    def test_change_of_what_others_have_added_is_seen_through_a_view(
+        self, session, make_session
+    ):
+        values = session.values()
+        other = make_session(session.session_id)
+        other['theirs'] = {}
+        other.save()
+        session['mine'] = 1
+        session.save()
+
+        (theirs,) = (value for value in values if value == {})
+        theirs['late'] = 1
+        session.save()
+
+        again = make_session(session.session_id)
+        assert again['theirs'] == {'late': 1}
+
+    def test_value_that_is_put_back_as_it_was_stays_compared(
+        self, session, make_session
+    ):
+        value = session.pop('dict')
+        session['dict'] = value
+        session.save()
+
+        value['late'] = 1
+        session.save()
+
+        assert make_session(session.session_id)['dict']['late'] == 1
 
     def test_value_that_cannot_be_stored_is_named(self, session, store):
         before = dict(store.rows)
