@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter, deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -43,12 +43,14 @@ class Containers:
         """Tell whether the session made this object."""
         return id(value) in self._made
 
-    def held(self, data: Any) -> bool:
+    def held(self, data: Any, keys: Iterable[Any]) -> bool:
         """
         Tell whether somebody else holds a part of the data.
 
         Only the session's own are looked at: what the application made it
         may hold for reasons of its own.
+
+        :param keys: of the values of which anybody has seen a part.
         """
         often = [
             (key, count)
@@ -59,16 +61,19 @@ class Containers:
         if not often:
             return False
         inside = Counter(
-            id(child) for part in parts(data) for child in children(part)
+            id(child)
+            for part in parts(_values(data, keys))
+            for child in children(part)
         )
         return any(
             key in inside and count > inside[key] + _HELD_BY_US
             for key, count in often
         )
 
-    def has_others(self, data: Any) -> bool:
-        """Tell whether a part of the data was made by the application."""
-        return not all(map(self.made, parts(data)))
+    def has_others(self, data: Any, keys: Iterable[Any]) -> bool:
+        """Tell whether the application made a part of some values."""
+        _, *others = parts(_values(data, keys))
+        return not all(map(self.made, others))
 
     def update(self, data: Any, mine: Any, merged: Any) -> None:
         """
@@ -178,6 +183,10 @@ def _references(made: dict[int, Any], root: Any) -> Iterator[tuple[int, int]]:
 
 # how many references our own registry and the looking itself make
 ((_, _HELD_BY_US),) = _references({0: []}, None)
+
+
+def _values(data: Any, keys: Iterable[Any]) -> list[Any]:
+    return [data[key] for key in keys if key in data]
 
 
 def parts(value: Any) -> Iterator[Any]:

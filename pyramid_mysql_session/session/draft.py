@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 from ..errors import PayloadNotSerializable, UserIDError
 from .containers import Containers
 from .extras import (
+    NO_EXTRAS,
     UNKNOWN,
     USERID_KEY,
     Extras,
@@ -17,10 +19,20 @@ from .extras import (
     with_extras,
 )
 from .merge import FLASH_PREFIX, merge, same
-from .serializers import Payload, dump, freeze, load, thaw
+from .serializers import (
+    JSONSerializer,
+    Payload,
+    dump,
+    freeze,
+    load,
+    shows_all,
+    thaw,
+)
 from .snapshot import Snapshot
 
 Data = dict[str, Any]
+#: What values were when they could last be told to be stored, by their keys.
+Prints = dict[Any, bytes | None]
 
 # what cannot be changed without the session's noticing
 _IMMUTABLE = frozenset({str, int, float, bool, bytes, type(None)})
@@ -35,8 +47,8 @@ class _Mark(NamedTuple):
     extras: Extras
     answer: Any
     remembered: bool
-    written: bool
-    shared: bool
+    changes: int
+    prints: Prints
     emptied: frozenset[str]
 
 
@@ -62,16 +74,19 @@ class Draft:
         '_answer',
         '_ask_userid',
         '_asking',
+        '_changes',
+        '_changes_of_payload',
         '_containers',
         '_emptied',
         '_emptied_since',
         '_extras',
         '_longest_timeout',
+        '_prints',
+        '_prints_of_payload',
+        '_reordered',
         '_serializer',
-        '_shared',
         '_userid_key',
         '_viewed',
-        '_written',
         'base',
         'data',
         'remembered',
@@ -96,13 +111,20 @@ class Draft:
         self.remembered = False
         # made when the first object that can be changed is handed out
         self._containers: Containers | None = None
-        self._extras = Extras()
+        self._extras = NO_EXTRAS
         # the flash queues of the base that this request has emptied; those
         # that it has emptied since the last payload was made
         self._emptied: frozenset[str] = frozenset()
         self._emptied_since: frozenset[str] = frozenset()
-        # a key was changed; somebody holds a mutable object of the data
-        self._written = self._shared = False
+        # how often a key was changed since it was stored, and how often
+        # before the last payload was made
+        self._changes = self._changes_of_payload = 0
+        # of the values that somebody may change behind our back; and as they
+        # were when the last payload was made
+        self._prints: Prints = {}
+        self._prints_of_payload: Prints = {}
+        # whether a key may stand elsewhere than in the base
+        self._reordered = False
         # somebody has a view of the data
         self._viewed = False
 
@@ -118,7 +140,14 @@ class Draft:
     @property
     def may_differ(self) -> bool:
         """Whether the data may have changed since it was stored."""
-        return self._written or self._shared
+        if self._changes or not self._prints:
+            return bool(self._changes)
+        data = self.data or {}
+        return any(
+            known is None or _print(data.get(key)) != known
+            # another thread may use the session
+            for key, known in list(self._prints.items())
+        )
 
     @property
     def userid(self) -> Any:
@@ -189,16 +218,18 @@ class Draft:
         """Note that the user was confirmed when the session was so old."""
         self.learn_userid()
         self._extras = self._extras.with_confirmation(age, self.userid)
-        self._written = True
+        self._changes += 1
 
     def begin(self) -> None:
         """Begin with no data and no record."""
         self.data, self.base = {}, None
         self._containers = None
-        self._extras = Extras()
+        self._extras = NO_EXTRAS
         self._answer = UNKNOWN
         self._emptied = self._emptied_since = frozenset()
-        self._written = self._shared = self.remembered = False
+        self.remembered = self._reordered = False
+        self._changes = self._changes_of_payload = 0
+        self._prints = {}
 
     def decode(self, payload: Payload) -> Data:
         """
@@ -211,30 +242,53 @@ class Draft:
         self.base = payload
         return data
 
-    def share(self, value: Any) -> Any:
-        """Note that somebody may change this value behind our back."""
-        if type(value) not in _IMMUTABLE and not self._shared:
-            self._shared = True
-            self._our_containers()
+    def hand_out(self, key: Any) -> Any:
+        """
+        Return a value that somebody may then change behind our back.
+
+        :raises KeyError: there is none.
+        """
+        data: Data = self.data  # type: ignore[assignment]
+        value = data[key]
+        if type(value) not in _IMMUTABLE and key not in self._prints:
+            containers = self._known_containers()
+            if self._makes_trees:
+                # nobody has seen a dict or list in it yet
+                containers.note(value)
+            self._prints[key] = _print(value)
         return value
 
-    def share_all(self) -> Data:
+    def put_in(self, key: Any, value: Any) -> None:
+        """Set a value, which somebody has and may change."""
+        data: Data = self.data  # type: ignore[assignment]
+        if type(value) not in _IMMUTABLE:
+            # before it is among what we have loaded
+            self._known_containers()
+            self._prints[key] = None
+        else:
+            self._prints.pop(key, None)
+        data[key] = value
+        self.write()
+
+    def hand_out_all(self) -> Data:
         """Note that somebody has the whole data, and return it."""
-        data = self.data or {}
-        for value in data.values():
-            self.share(value)
+        data: Data = self.data  # type: ignore[assignment]
+        for key in data:
+            self.hand_out(key)
         # who holds a view of it finds what is in it later
         self._viewed = True
         return data
 
     def write(self) -> None:
         """Note that the data was changed."""
-        self._written = True
-        # not even if the same user comes back within the request
-        self._extras = self._extras.without_others(self.userid)
+        self._changes += 1
+        if self._extras.confirmed is not None:
+            # not even if the same user comes back within the request
+            self._extras = self._extras.without_others(self.userid)
 
     def forget_queue(self, key: Any) -> None:
         """Note that a key is about to be removed."""
+        self._reordered = True
         if isinstance(key, str) and key.startswith(FLASH_PREFIX):
             self._emptied |= {key}
             self._emptied_since |= {key}
@@ -242,7 +296,8 @@ class Draft:
     def remember(self, seconds: int | None) -> None:
         """Give the session an idle time-out of its own."""
         self._extras = self._extras._replace(idle_timeout=seconds)
-        self._written = self.remembered = True
+        self._changes += 1
+        self.remembered = True
 
     def payload(self) -> Payload:
         """
@@ -259,6 +314,10 @@ class Draft:
         mine = self._to_store()
         payload = self._dump(mine)
         if payload != self.base:
+            if not (self._prints or self._reordered) and shows_all(
+                self._serializer, self.base
+            ):
+                return payload
             stored = load(self._serializer, self.base or '')
             # a tuple is not the list that it becomes
             if not _equal(stored, mine) and not _equal(
@@ -268,7 +327,7 @@ class Draft:
             # the order of keys may differ, and a JSON column gives its text
             # a form of its own
             self.base = payload
-        self._written = False
+        self._note_stored()
         return None
 
     def saved(self, payload: Payload) -> None:
@@ -279,7 +338,20 @@ class Draft:
             popped = take_extras(stored).popped
             self._extras = self._extras._replace(popped=popped)
             self._emptied = self._emptied_since
-        self._written = False
+        self._note_stored()
+
+    def _note_stored(self) -> None:
+        """Note that what the last payload was made of is stored."""
+        data, before = self.data or {}, self._prints_of_payload
+        self._prints = {
+            key: before.get(key, known)
+            for key, known in self._prints.items()
+            if key in data
+        }
+        # those that came meanwhile are not
+        self._changes -= self._changes_of_payload
+        self._changes_of_payload = 0
+        self._reordered = bool(self._changes)
 
     def update(self, payload: Payload | None) -> bool:
         """
@@ -328,7 +400,10 @@ class Draft:
         take_extras(mine)
         self._extras = take_extras(merged)
         self._our_containers().update(self.data, mine, merged)
-        self._written = True
+        self._changes += 1
+        self._reordered = True
+        if self._viewed:
+            self.hand_out_all()
 
     def mark(self) -> _Mark:
         """Return what :meth:`go_back` takes to come back to this state."""
@@ -340,8 +415,8 @@ class Draft:
             self._extras,
             self._answer,
             self.remembered,
-            self._written,
-            self._shared,
+            self._changes,
+            dict(self._prints),
             self._emptied,
         )
 
@@ -353,10 +428,16 @@ class Draft:
         )
         self.base, self._extras = mark.base, mark.extras
         self._answer = mark.answer
-        self._written, self._emptied = mark.written, mark.emptied
+        self._changes, self._emptied = mark.changes, mark.emptied
         self.remembered = mark.remembered
-        # the block may have handed out what it did not change
-        self._shared |= mark.shared
+        self._reordered = True
+        # the block may have handed out what was not handed out before
+        data = self.data or {}
+        self._prints = {
+            key: mark.prints[key] if key in mark.prints else _print(data[key])
+            for key in self._prints | mark.prints
+            if key in data
+        }
 
     def is_unsaved(self) -> bool:
         """Tell whether the data differs from what is stored."""
@@ -374,26 +455,54 @@ class Draft:
             not self._viewed
             and containers is not None
             and not (
-                containers.held(self.data) or containers.has_others(self.data)
+                containers.held(self.data, self._prints)
+                or containers.has_others(self.data, self._prints)
             )
         ):
-            self._shared = False
+            self._prints = {}
 
     def is_held(self) -> bool:
         """Tell whether somebody holds data that the session made."""
         return self._containers is not None and self._containers.held(
-            self.data
+            self.data, self._prints
         )
 
-    def _our_containers(self) -> Containers:
+    def _known_containers(self) -> Containers:
+        """Return what tells the session's own, of values handed out."""
         containers = self._containers
         if containers is None:
-            # nobody has seen a dict or list in it yet, but what was put in
             containers = self._containers = Containers()
-            containers.note(self.data)
+            if self._makes_trees:
+                containers.add(self.data)
+            else:
+                # what is handed out with one key may be in another, too
+                containers.note(self.data)
         return containers
 
+    def _our_containers(self) -> Containers:
+        """Return what tells the session's own, in all of the data."""
+        containers = self._known_containers()
+        if self._makes_trees:
+            for key, value in (self.data or {}).items():
+                # nobody has seen a dict or list in it
+                if key not in self._prints:
+                    containers.note(value)
+        return containers
+
+    @property
+    def _makes_trees(self) -> bool:
+        """Whether nothing that was loaded stands in two places."""
+        return isinstance(self._serializer, JSONSerializer)
+
     def _dump(self, data: Data) -> Payload:
+        known = self.data or {}
+        # before it: what is changed meanwhile is not in it
+        self._changes_of_payload = self._changes
+        self._prints_of_payload = {
+            key: _print(known[key])
+            for key in list(self._prints)
+            if key in known
+        }
         payload = dump(self._serializer, data)
         self._emptied_since = frozenset()
         return payload
@@ -402,14 +511,17 @@ class Draft:
         """Return the data as it goes into the payload."""
         data = self.data or {}
         refuse_reserved(data)
-        counts = self._count_popped() or None
-        extras = self._extras._replace(popped=counts)
-        # merging may have brought another user
-        return with_extras(data, extras.without_others(self.userid))
+        extras = self._extras
+        if self._emptied:
+            extras = extras._replace(popped=self._count_popped() or None)
+        if extras.confirmed is not None:
+            # merging may have brought another user
+            extras = extras.without_others(self.userid)
+        return with_extras(data, extras)
 
     def _count_popped(self) -> dict[str, int]:
         counts = dict(self._extras.popped or {})
-        if self._emptied and self.base is not None:
+        if self.base is not None:
             base = load(self._serializer, self.base)
             before = take_extras(base).popped or {}
             for key in self._emptied:
@@ -417,6 +529,19 @@ class Draft:
                 if queue and isinstance(queue, list):
                     counts[key] = before.get(key, 0) + len(queue)
         return counts
+
+
+def _print(value: Any) -> bytes | None:
+    """
+    Return what only an equal value has; ``None`` if nothing can tell.
+
+    An equal value may have another, if parts of it are held more often.
+    """
+    try:
+        # from version 3 on what contains itself is no trouble
+        return marshal.dumps(value, 4)
+    except ValueError:
+        return None
 
 
 def _equal(stored: Data, mine: Data) -> bool:

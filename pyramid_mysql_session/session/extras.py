@@ -57,15 +57,23 @@ class Extras(NamedTuple):
         return self._replace(confirmed=None)
 
 
+#: What most sessions have.
+NO_EXTRAS = Extras()
+
+
 def with_extras(data: Data, extras: Extras) -> Data:
     """Return data as it goes into the payload."""
+    if extras == NO_EXTRAS:
+        return data
     values = zip(_RESERVED, extras, strict=True)
     added = {key: each for key, each in values if each is not None}
-    return {**data, **added} if added else data
+    return {**data, **added}
 
 
 def take_extras(data: Data) -> Extras:
     """Take the extras out of what a payload holds."""
+    if _RESERVED.keys().isdisjoint(data):
+        return NO_EXTRAS
     return Extras(*(data.pop(key, None) for key in _RESERVED))
 
 
@@ -86,6 +94,8 @@ def refuse_reserved(data: Data) -> None:
 
     :raises pyramid_mysql_session.PayloadNotSerializable: it does.
     """
+    if _RESERVED.keys().isdisjoint(data):
+        return
     for key, problem in _RESERVED.items():
         if key in data:
             raise PayloadNotSerializable(key, problem)

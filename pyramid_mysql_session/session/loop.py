@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 #: How often a save merges before it locks the row.
 MERGE_ATTEMPTS = 5
+_UNREAD = Standing(Status.UNREAD)
 
 
 class SaveLoop:
@@ -56,7 +57,7 @@ class SaveLoop:
         self._kit = kit
         self._draft = draft
         self._listener = listener
-        self.at = Standing(Status.UNREAD)
+        self.at = _UNREAD
         self.busy = self.refreshed = self.ended = self.late = False
         # how the draft was before a block that may not be stored
         self.before_block: Any = None
@@ -405,13 +406,20 @@ class SaveLoop:
                 handle = self._kit.handle(at.session_id or '')
                 at = at._replace(leaving=(handle, self.last_userid()))
             self._draft.saved(change.payload)
-            at = at._replace(emptied=emptied, outdated=False)
-        if change.new_id is not None:
-            at = at._replace(status=Status.LIVE, session_id=change.new_id)
+        else:
+            emptied = at.emptied
         due = Due(
             idle=self.timeout(),
             max_age=cookie_max_age(self._kit, self._draft),
             left=at.due.left if self.late else None,
         )
-        self.at = at._replace(revision=revision, due=due, doubt=None)
+        self.at = at._replace(
+            status=at.status if change.new_id is None else Status.LIVE,
+            session_id=change.new_id or at.session_id,
+            revision=revision,
+            outdated=at.outdated and change.payload is None,
+            due=due,
+            emptied=emptied,
+            doubt=None,
+        )
         self.refreshed = True

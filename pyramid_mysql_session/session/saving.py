@@ -208,11 +208,15 @@ class Saving:
         data = self.draft.data
         if data is None:
             reason = None
-            # who is told may use the session
-            with self._telling(), self._loading:
-                if self.draft.data is None:
-                    reason = self._read()
-                data = self.draft.data
+            try:
+                with self._loading:
+                    if self.draft.data is None:
+                        reason = self._read()
+                    data = self.draft.data
+            except SessionError as exc:
+                # who is told may use the session
+                self._listener.failed(exc)
+                raise
             if reason is not None:
                 # subscribers may use the session already
                 self._listener.rejected(reason)
@@ -313,8 +317,11 @@ class Saving:
             self._ids.end()
         self._check()
         if self._loop.at.stored:
-            with self._telling():
+            try:
                 self._loop.store(final=False)
+            except SessionError as exc:
+                self._listener.failed(exc)
+                raise
 
     def conclude(self) -> None:
         """
@@ -322,8 +329,11 @@ class Saving:
 
         :raises pyramid_mysql_session.SessionError: nothing was stored.
         """
-        with self._telling():
+        try:
             self._conclude_in_time(time.monotonic())
+        except SessionError as exc:
+            self._listener.failed(exc)
+            raise
         self._concluded = self._loop.at
 
     def retract(self) -> None:
@@ -357,15 +367,6 @@ class Saving:
             raise
         if self.late and not self._block.entered:
             self._ids.end()
-
-    @contextmanager
-    def _telling(self) -> Iterator[None]:
-        """Tell the listener of what the store could not do."""
-        try:
-            yield
-        except SessionError as exc:
-            self._listener.failed(exc)
-            raise
 
     def _check(self) -> None:
         """Raise what would prevent the response from settling the id."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
@@ -26,6 +27,10 @@ _MOST_BITS = 4300 * 3
 _MALFORMED = (ValueError, EOFError, pickle.UnpicklingError)
 
 
+# as a column of type JSON gives it back
+_is_spaced = re.compile(r'\{"(?:[^"\\]|\\.)*": ').match
+
+
 class JSONSerializer:
     """
     Session data as compact JSON in plain ASCII.
@@ -43,6 +48,7 @@ class JSONSerializer:
             separators=(',', ':'), allow_nan=False
         ).encode
         self._decode = json.JSONDecoder().decode
+        self._decode_compact = json.JSONDecoder().raw_decode
         self._decode_keys = json.JSONDecoder(
             object_hook=jsonkeys.unescape
         ).decode
@@ -58,10 +64,16 @@ class JSONSerializer:
         """Return the data; a malformed payload is a ``ValueError``."""
         if isinstance(payload, bytes):
             payload = payload.decode('utf-8')
-        decode = self._decode
+        data: Data
         if jsonkeys.may_be_escaped(payload):
-            decode = self._decode_keys
-        data: Data = decode(payload)
+            data = self._decode_keys(payload)
+            return data
+        if payload.startswith('{'):
+            data, end = self._decode_compact(payload)
+            if end == len(payload):
+                return data
+        # with blanks around it, or malformed
+        data = self._decode(payload)
         return data
 
 
@@ -103,6 +115,19 @@ def load(serializer: Any, payload: Payload) -> Data:
     if not isinstance(data, dict):
         raise ValueError('the payload holds no dict')
     return data
+
+
+def shows_all(serializer: Any, payload: Payload | None) -> bool:
+    """
+    Tell whether equal data, keys in the same order, gives this payload again.
+
+    If it does not, the text may still be that of equal data.
+    """
+    return (
+        isinstance(serializer, JSONSerializer)
+        and isinstance(payload, str)
+        and not _is_spaced(payload)
+    )
 
 
 def freeze(serializer: Any, value: Any) -> Payload | None:

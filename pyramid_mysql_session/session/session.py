@@ -22,6 +22,7 @@ from .merge import FLASH_PREFIX
 from .messages import pack, unpack
 from .saving import Saving
 
+_MISSING: Any = object()
 #: Pyramid keeps its CSRF token under this key.
 CSRF_KEY = '_csrft_'
 
@@ -49,13 +50,12 @@ class MySQLSession(MutableMapping[str, Any]):
         self._draft = saving.draft
 
     def __getitem__(self, key: str) -> Any:
-        return self._draft.share(self._load()[key])
+        self._load()
+        return self._draft.hand_out(key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        data = self._load()
-        # before it is among what we have loaded
-        data[key] = self._draft.share(value)
-        self._draft.write()
+        self._load()
+        self._draft.put_in(key, value)
 
     def __delitem__(self, key: str) -> None:
         data = self._load()
@@ -103,7 +103,17 @@ class MySQLSession(MutableMapping[str, Any]):
         return self.copy()
 
     def get(self, key: str, default: Any = None) -> Any:
-        return self._draft.share(self._load().get(key, default))
+        return self._draft.hand_out(key) if key in self._load() else default
+
+    def pop(self, key: str, default: Any = _MISSING) -> Any:
+        # nobody has it with the session any more: it is not handed out
+        data = self._load()
+        if key not in data and default is not _MISSING:
+            return default
+        value = data.pop(key)
+        self._draft.forget_queue(key)
+        self._draft.write()
+        return value
 
     def __reversed__(self) -> Iterator[str]:
         return reversed(self._load())
@@ -314,4 +324,4 @@ class MySQLSession(MutableMapping[str, Any]):
 
     def _share_all(self) -> dict[str, Any]:
         self._load()
-        return self._draft.share_all()
+        return self._draft.hand_out_all()

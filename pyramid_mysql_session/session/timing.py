@@ -56,25 +56,31 @@ def due(kit: SessionKit, draft: Draft, data: Data, record: Any) -> Due:
     """
     idle = idle_timeout(kit, draft, data)
     max_age = cookie_max_age(kit, draft)
-    known = Due(idle=idle, max_age=max_age, left=record.expires - record.now)
-    served = [each for each in (idle, max_age) if each is not None]
-    if not served or kit.touch_interval == 'never':
-        return known
-    shortest = min(served)
+    _, created, expires, _, now = record
+    if (idle is None and max_age is None) or kit.touch_interval == 'never':
+        return Due(False, False, idle, max_age, expires - now)
+    if idle is None or (max_age is not None and max_age < idle):
+        shortest = max_age or 0
+    else:
+        shortest = idle
     interval = kit.touch_interval
     if interval == 'auto':
         interval = shortest // 10
     interval = min(int(interval), max(shortest - int(interval), 0))
-    deadlines = [] if idle is None else [record.now + idle]
-    last = kit.absolute_timeout and record.created + kit.absolute_timeout
-    if last is not None:
-        deadlines.append(last)
+    last = None
+    if kit.absolute_timeout is not None:
+        last = created + kit.absolute_timeout
     # seconds since it was moved, as far as that can be told
-    age = record.now + idle - record.expires if idle is not None else interval
-    touch = age >= max(interval, 1) and min(deadlines) > record.expires
+    age = interval if idle is None else now + idle - expires
+    touch = (
+        age >= max(interval, 1)
+        # there is one deadline at least
+        and (idle is None or now + idle > expires)
+        and (last is None or last > expires)
+    )
     # the deadline does not tell when the browser was told, if it is as late
     # as may be, or the time-outs were longer once
-    unknown = record.expires == last or age < 0
+    unknown = expires == last or age < 0
     # a cookie that lives for seconds only is set as often as it can be
-    cookie = touch or unknown or not interval
-    return known._replace(touch=touch, cookie=max_age is not None and cookie)
+    cookie = max_age is not None and (touch or unknown or not interval)
+    return Due(touch, cookie, idle, max_age, expires - now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from ..errors import PayloadNotSerializable, PayloadTooLarge
@@ -15,6 +16,8 @@ from .userids import userid_literal
 #: MariaDB makes a subquery of a list of 1000 values, MySQL gives up on the
 #: index if the list takes too much memory.
 KEYS_AT_ONCE = 600
+# of so many sessions a process keeps the keys in memory
+_REMEMBERED = 1024
 
 
 class Statement(NamedTuple):
@@ -49,6 +52,10 @@ class Statements:
         self._revision = column('revision')
         self._userid = column('userid')
         self._tracks = access.table.tracks_devices
+        # a request that saves needs it twice, a page's requests ten times
+        self._id = lru_cache(_REMEMBERED)(
+            partial(_literal_of, shard_bytes=shard_bytes)
+        )
         self.columns = (
             f'{self._data}, {self._created}, {self._expires}, '
             f'{self._revision}, UNIX_TIMESTAMP()'
@@ -286,9 +293,6 @@ class Statements:
         """Return the primary key of a session id."""
         return keys.stored_key(session_id, self._shard_bytes)
 
-    def _id(self, session_id: str) -> str:
-        return f"x'{self.key(session_id).hex()}'"
-
     def _after(self, idle_timeout: int | None) -> str:
         """Return SQL for the deadline of a session that is used now."""
         deadlines = []
@@ -299,6 +303,10 @@ class Statements:
             deadlines.append(f'{self._created} + {absolute_timeout:d}')
         both = ', '.join(deadlines)
         return f'LEAST({both})' if len(deadlines) > 1 else both
+
+
+def _literal_of(session_id: str, shard_bytes: int) -> str:
+    return f"x'{keys.stored_key(session_id, shard_bytes).hex()}'"
 
 
 def _userid(userid: UserID | None) -> str:

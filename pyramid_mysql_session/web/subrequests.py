@@ -126,11 +126,12 @@ class Forwarding:
 def forwarded(request: Any, policy: CookiePolicy) -> Saving | None:
     """Return what saved the session whose cookie a subrequest has set."""
     found = vars(request).get(_KEY)
-    news = [] if found is None else found._news
+    if found is None:
+        return None
     return next(
         (
             each.saving
-            for each in reversed(news)
+            for each in reversed(found._news)
             if each.policy.scope == policy.scope
         ),
         None,

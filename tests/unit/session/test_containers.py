@@ -363,10 +363,11 @@ class TestForeign:
     ):
         draft = Draft(JSONSerializer(), 'userid')
         draft.data = draft.decode(json.dumps(base))
-        draft.share(draft.data)
+        draft.hand_out_all()
         if change_own:
             extend(draft.data)
-        draft.data.update(put)
+        for key, value in put.items():
+            draft.put_in(key, value)
         before = copy.deepcopy(put)
         mine = copy.deepcopy(draft.data)
 

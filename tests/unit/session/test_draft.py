@@ -49,6 +49,18 @@ def remember(session):
     session.remember(7)
 
 
+def set_twice(session):
+    session['new'] = {'list': []}
+
+
+UNTOUCHED = [
+    lambda session: session['dict'],
+    lambda session: session.get('dict'),
+    lambda session: session.setdefault('dict', {}),
+    lambda session: dict(session),
+    lambda session: session.copy(),
+]
+
 CHANGES = [
     change_nested,
     change_value_of_get,
@@ -126,6 +138,94 @@ class TestChanges:
 
         assert store.calls == ['load']
 
+    @pytest.mark.parametrize('save', [lambda it: it.save(), conclude])
+    @pytest.mark.parametrize('use', [*UNTOUCHED, set_twice])
+    def test_what_is_handed_out_and_not_changed_is_not_serialized(
+        self, session, monkeypatch, use, save
+    ):
+        use(session)
+        if use is set_twice:
+            session.save()
+        monkeypatch.setattr(session._draft, '_serializer', None)
+
+        save(session)
+        save(session)
+
+    @pytest.mark.parametrize('inner', [False, True])
+    def test_key_that_is_put_back_behind_the_others_is_no_change(
+        self, make_session, stored, store, inner
+    ):
+        session = make_session(stored({'a': 1, 'b': 2, 'c': {'a': 1, 'b': 2}}))
+        where = session['c'] if inner else session
+
+        where['a'] = where.pop('a')
+        session.save()
+
+        assert store.calls == ['load']
+
+    def test_value_that_was_set_anew_in_a_json_column_is_no_change(
+        self, session, store
+    ):
+        (key,) = store.rows
+        row = store.rows[key]
+        text = json.dumps({'quo"te': 1, **json.loads(row.payload)})
+        store.rows[key] = row._replace(payload=text)
+
+        session['one'] = 1
+        session.save()
+
+        assert store.calls == ['load']
+
+    def test_change_that_comes_during_a_save_is_stored_by_the_next(
+        self, session, make_session, meanwhile
+    ):
+        held = session['dict']
+
+        def change():
+            session['late'] = 1
+            held['late'] = 1
+
+        meanwhile('save', change)
+        session['early'] = held['early'] = 1
+        session.save()
+        stored = make_session(session.session_id)
+        assert 'early' in stored
+        assert 'late' not in stored
+        assert 'late' not in stored['dict']
+
+        session.save()
+
+        assert make_session(session.session_id) == session
+
+    def test_change_of_what_others_have_added_is_seen_through_a_view(
+        self, session, make_session
+    ):
+        values = session.values()
+        other = make_session(session.session_id)
+        other['theirs'] = {}
+        other.save()
+        session['mine'] = 1
+        session.save()
+
+        (theirs,) = (value for value in values if value == {})
+        theirs['late'] = 1
+        session.save()
+
+        again = make_session(session.session_id)
+        assert again['theirs'] == {'late': 1}
+
+    def test_value_that_is_put_back_as_it_was_stays_compared(
+        self, session, make_session
+    ):
+        value = session.pop('dict')
+        session['dict'] = value
+        session.save()
+
+        value['late'] = 1
+        session.save()
+
+        assert make_session(session.session_id)['dict']['late'] == 1
+
     def test_value_that_cannot_be_stored_is_named(self, session, store):
         before = dict(store.rows)
         session['dict']['list'].append(object())
@@ -180,13 +280,13 @@ class TestHeld:
 
     def test_nothing_is_held_before_it_was_handed_out(self, draft):
         assert not draft.is_held()
-        draft.share(draft.data['number'])
+        draft.hand_out('number')
 
         assert not draft.is_held()
 
     @pytest.mark.parametrize('inner', [False, True])
     def test_list_is_held_until_the_application_drops_it(self, draft, inner):
-        held = draft.share(draft.data['list'])
+        held = draft.hand_out('list')
         if inner:
             held = held[0]
         assert draft.is_held()
@@ -196,14 +296,14 @@ class TestHeld:
         assert not draft.is_held()
 
     def test_list_that_is_no_longer_in_the_data_does_not_count(self, draft):
-        held = 2 * [draft.share(draft.data['list'])]
+        held = 2 * [draft.hand_out('list')]
         del draft.data['list']
 
         assert held == 2 * [[[]]]
         assert not draft.is_held()
 
     def test_list_that_stands_in_two_places_is_not_held_by_that(self, draft):
-        draft.data['again'] = draft.share(draft.data['list'])
+        draft.put_in('again', draft.hand_out('list'))
 
         assert not draft.is_held()
         held = draft.data['again']
@@ -211,7 +311,7 @@ class TestHeld:
         assert held == [[]]
 
     def test_what_is_held_when_it_is_let_go_is_still_compared(self, draft):
-        held = draft.share(draft.data['list'])
+        held = draft.hand_out('list')
         draft.let_go()
 
         held.append(1)
@@ -221,14 +321,14 @@ class TestHeld:
     def test_what_nobody_holds_is_not_serialized_again(
         self, draft, monkeypatch
     ):
-        draft.share(draft.data['list'])
+        draft.hand_out('list')
         draft.let_go()
         monkeypatch.setattr(draft, '_serializer', None)
 
         assert not draft.is_unsaved()
 
     def test_what_the_application_put_in_is_always_compared(self, draft):
-        draft.data['mine'] = draft.share([])
+        draft.put_in('mine', [])
         draft.saved(draft.payload())
         draft.let_go()
 
