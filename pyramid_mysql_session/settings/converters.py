@@ -36,6 +36,8 @@ _ATTRIBUTES = frozenset(
 _PATH = re.compile("(?:/(?:[0-9A-Za-z._~!$&'()*+=:@-]|%[0-9A-Fa-f]{2})*)+")
 _LABEL = '[0-9A-Za-z_](?:[0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?'
 _DOMAIN = re.compile(rf'\.?{_LABEL}(?:\.{_LABEL})*')
+# not IPv6, which has several colons
+_WITH_PORT = re.compile(r'\[[^,]*|[^:,]*:[0-9]*')
 _VARIABLE = re.compile(r'([a-z_][a-z0-9_.]*)\s*=\s*(.*\S)', re.IGNORECASE)
 # of a module and what is in it
 _DOTTED = re.compile(r'[\w.:]+')
@@ -73,6 +75,23 @@ def text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError('text')
     return value
+
+
+def host(value: Any) -> str:
+    """Accept the name or address of a host; a list is for the driver."""
+    expected = 'the name or address of a host alone, such as db.example'
+    if '://' in text(value):
+        raise ValueError(f'{expected}, without a scheme')
+    if '/' in value:
+        raise ValueError(
+            f'{expected}; the path of a socket is mysql_session.unix_socket'
+        )
+    if _WITH_PORT.fullmatch(value):
+        raise ValueError(
+            f'{expected}, without a port or brackets; the port is '
+            'mysql_session.port'
+        )
+    return str(value)
 
 
 def secrets(value: Any) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ from .converters import (
     cookie_path,
     either,
     encrypt,
+    host,
     identifier,
     one_of,
     pool,
@@ -69,7 +70,7 @@ SETTINGS = (
     ),
     Setting(
         'host',
-        text,
+        host,
         'localhost',
         'Host name or address of the server.',
         example='db.example',
@@ -550,6 +551,27 @@ def _client_certificate(settings: Settings) -> str | None:
     return None
 
 
+def _encryption(settings: Settings) -> str | None:
+    # a server without TLS, or who stands in its place, is believed else
+    if (
+        settings.ssl_mode is None
+        and settings.pool is None
+        and settings.read_default_file is None
+    ):
+        names = [
+            f'{PREFIX}ssl_{name}'
+            for name in ('ca', 'cert', 'key')
+            if getattr(settings, f'ssl_{name}') is not None
+        ]
+        if names:
+            return (
+                f'{" and ".join(names)}: expected {PREFIX}ssl_mode with it, '
+                'such as VERIFY_IDENTITY: else the connection may not be '
+                'encrypted'
+            )
+    return None
+
+
 #: Rules between settings: each returns a problem or ``None``.
 CHECKS = (
     _names,
@@ -558,6 +580,7 @@ CHECKS = (
     _cookie_prefix,
     _column_names,
     _client_certificate,
+    _encryption,
 )
 
 
@@ -650,23 +673,28 @@ def _unknown(name: str) -> str:
     if known is not None:
         return f'{problem}; {known}'
     names = [setting.name for setting in SETTINGS]
-    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.7)
+    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.66)
     if near:
         problem += f', the closest is {PREFIX}{near[0]}'
     return problem
 
 
-def _near_misses(settings: Iterable[Any]) -> list[str]:
+def _near_misses(settings: Mapping[str, Any]) -> list[str]:
     """Tell of names that almost begin with our prefix."""
     known = {setting.name for setting in SETTINGS}
+    stem = PREFIX.rstrip('.')
     problems = []
     for name in settings:
-        begin, dot, rest = str(name).partition('.')
+        begin, dot, rest = str(name).lower().partition('.')
+        if not dot and begin.startswith((f'{stem}_', f'{stem}-')):
+            begin, rest = stem, begin[len(PREFIX) :]
+            if f'{PREFIX}{rest}' in settings:
+                # a variable of the ini file, of which ours is made
+                continue
         if (
-            dot
-            and f'{begin}.' != PREFIX
+            not str(name).startswith(PREFIX)
             and rest in known
-            and _is_nearly(begin, PREFIX.rstrip('.'))
+            and _is_nearly(begin, stem)
         ):
             problems.append(
                 f'{name}: no such setting, expected {PREFIX}{rest}'

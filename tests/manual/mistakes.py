@@ -195,6 +195,80 @@ wrong(
 )
 
 
+wrong(
+    'a port behind the host',
+    "mysql_session.host = 'db.example:3307':",
+    'expected the name or address of a host alone, such as db.example, '
+    'without a port or brackets; the port is mysql_session.port',
+    host='db.example:3307',
+)
+wrong(
+    'a certificate, and nothing that has it checked',
+    'mysql_session.ssl_ca:',
+    'expected mysql_session.ssl_mode with it, such as VERIFY_IDENTITY: else '
+    'the connection may not be encrypted',
+    ssl_ca='/etc/shop/mysql-ca.pem',
+)
+
+
+@mistake(
+    START,
+    'a comment behind a value',
+    "mysql_session.port = '3306  # of MySQL':",
+    'expected a port from 1 to 65535, such as 3306',
+    'Write the comment on a line of its own.',
+)
+def comment_behind(world):
+    line = 'mysql_session.port = 3306  # of MySQL'
+    settings = world.values_of_ini(line)
+    world.make_app(port=settings['mysql_session.port'])
+
+
+@mistake(
+    START,
+    'an ini file that an editor has saved with a byte order mark',
+    'File contains no section headers.…',
+    then='Save it as UTF-8 without one.',
+)
+def byte_order_mark(world):
+    world.settings_of_ini('', encoding='utf-8-sig')
+
+
+@mistake(
+    START,
+    'the name of the package with dashes in the list of includes',
+    "No module named 'pyramid-mysql-session'",
+    then='Write ``pyramid_mysql_session``.',
+)
+def include_with_dashes(world):
+    Configurator(settings={'pyramid.includes': 'pyramid-mysql-session'})
+
+
+@mistake(
+    START,
+    'a comma in the list of includes',
+    "No module named 'pyramid_mysql_session,'",
+    then='Let blanks or ends of lines part the names.',
+)
+def include_with_commas(world):
+    names = 'pyramid_mysql_session, pyramid_debugtoolbar'
+    Configurator(settings={'pyramid.includes': names})
+
+
+@mistake(
+    START,
+    'indented lines below the list of includes, which continue it',
+    "No module named 'mysql_session'",
+    then='Let our lines begin at the left edge.',
+)
+def indented_lines(world):
+    settings = world.values_of_ini(
+        'pyramid.includes =\n    pyramid_mysql_session\n'
+        '    mysql_session.user = shop'
+    )
+    Configurator(settings=settings)
+
+
 @mistake(
     START,
     'a misspelt prefix',
@@ -281,6 +355,22 @@ def ask_too_early(world):
 def wrong_password(world):
     with helpers.user(world.database, 'ALL') as user:
         world.start(**{**user, 'password': 'wrong'})
+
+
+@mistake(
+    CONNECTING,
+    'quotes around the password, which in an ini file are part of it',
+    'MySQL refused the user.',
+    'Check mysql_session.user, mysql_session.password and from which host the '
+    'user may connect. (MySQL error 1045)',
+    'Write the value as it is, blanks and all.',
+)
+def quoted_password(world):
+    with helpers.user(world.database, 'ALL') as user:
+        line = f'mysql_session.password = "{user["password"]}"'
+        settings = world.values_of_ini(line)
+        quoted = settings['mysql_session.password']
+        world.start(**{**user, 'password': quoted})
 
 
 @mistake(

@@ -80,12 +80,19 @@ class World:
         finally:
             self.database.query(f'DROP USER {account}', ())
 
-    def settings_of_ini(self, line):
+    def settings_of_ini(self, line, encoding='utf-8'):
         """Read the settings of an ini file, as pserve does."""
-        path = self._folder / 'development.ini'
-        path.write_text(f'[app:main]\nuse = egg:shop\n{line}\n')
-        loader = plaster.get_loader(str(path), protocols=['wsgi'])
+        loader = self._load(f'use = egg:shop\n{line}', encoding)
         loader.get_wsgi_app_settings()
+
+    def values_of_ini(self, line):
+        """Return what a line of an ini file says."""
+        return dict(self._load(line).get_settings('app:main'))
+
+    def _load(self, lines, encoding='utf-8'):
+        path = self._folder / 'development.ini'
+        path.write_text(f'[app:main]\n{lines}\n', encoding)
+        return plaster.get_loader(str(path), protocols=['wsgi'])
 
     def check(self, ahead):
         """Run the command check where the server's clock is ahead."""

@@ -108,10 +108,11 @@ WORDS = [
     ('encrypt', 'true', True),
     ('encrypt', 'off', False),
 ]
-# both or none of them
+# who needs which others
 TOGETHER = {
-    'ssl_cert': {'ssl_key': 'key'},
-    'ssl_key': {'ssl_cert': 'cert'},
+    'ssl_ca': {'ssl_mode': 'VERIFY_CA'},
+    'ssl_cert': {'ssl_key': 'key', 'ssl_mode': 'REQUIRED'},
+    'ssl_key': {'ssl_cert': 'cert', 'ssl_mode': 'REQUIRED'},
 }
 
 
@@ -294,6 +295,28 @@ def test_name_whose_prefix_is_nearly_ours_is_an_error(prefix):
         f'{prefix}idle_timeout: no such setting, expected '
         'mysql_session.idle_timeout',
     )
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'mysql_session_cookie_secure',
+        'mysql_session-cookie_secure',
+        'MySQL_Session.Cookie_Secure',
+        'MYSQL_SESSION_COOKIE_SECURE',
+    ],
+)
+def test_name_that_is_nearly_ours_is_an_error(name):
+    with pytest.raises(SettingsError) as caught:
+        parse({**prefixed(NEEDED), name: 'true'})
+
+    assert caught.value.problems == (
+        f'{name}: no such setting, expected mysql_session.cookie_secure',
+    )
+
+
+def test_variable_of_the_ini_file_may_be_called_like_a_setting():
+    assert parse({**prefixed(NEEDED), 'mysql_session_user': 'ada'})
 
 
 @pytest.mark.parametrize(
@@ -519,11 +542,42 @@ CHECKS = [
     ),
     *(
         (
-            {name: '/file.pem'},
+            {name: '/file.pem', 'ssl_mode': 'REQUIRED'},
             'mysql_session.ssl_cert and mysql_session.ssl_key: expected both '
             'or none',
         )
         for name in ('ssl_cert', 'ssl_key')
+    ),
+    *(
+        (
+            dict.fromkeys(names, '/file.pem'),
+            f'{" and ".join(f"mysql_session.{name}" for name in names)}: '
+            'expected mysql_session.ssl_mode with it, such as '
+            'VERIFY_IDENTITY: else the connection may not be encrypted',
+        )
+        for names in (['ssl_ca'], ['ssl_cert', 'ssl_key'])
+    ),
+    *(
+        (
+            {'host': host},
+            f'mysql_session.host = {host!r}: expected the name or address of '
+            f'a host alone, such as db.example{reason}',
+        )
+        for host, reason in (
+            ('mysql://db.example', ', without a scheme'),
+            (
+                '/run/mysqld/mysqld.sock',
+                '; the path of a socket is mysql_session.unix_socket',
+            ),
+            *(
+                (
+                    host,
+                    ', without a port or brackets; the port is '
+                    'mysql_session.port',
+                )
+                for host in ('db.example:3307', '127.0.0.1:3306', '[::1]')
+            ),
+        )
     ),
 ]
 
@@ -566,7 +620,16 @@ def test_several_broken_rules_come_in_one_error():
         },
         {'cookie_name': "aZ09!#$%&'*+-.^_`|~"},
         {'column_data': 'userid', 'column_userid': 'data'},
-        {'ssl_cert': '/cert.pem', 'ssl_key': '/key.pem'},
+        {
+            'ssl_cert': '/cert.pem',
+            'ssl_key': '/key.pem',
+            'ssl_mode': 'REQUIRED',
+        },
+        {'ssl_ca': '/ca.pem', 'ssl_mode': 'PREFERRED'},
+        {'ssl_ca': '/ca.pem', 'read_default_file': '/my.cnf'},
+        {'ssl_ca': '/ca.pem', 'pool': a_pool},
+        {'host': '::1'},
+        {'host': 'one.example:3306,two.example:3307'},
     ],
 )
 def test_settings_that_keep_the_rules_are_accepted(settings):
