@@ -17,6 +17,7 @@ def main(global_config: dict[str, str], **settings: str) -> Router:
     with Configurator(settings=settings) as config:
         config.include('shop.cost')
         config.include('shop.counts')
+        config.include('shop.readable')
         config.set_security_policy(SecurityPolicy())
         config.set_csrf_storage_policy(SessionCSRFStoragePolicy())
         config.set_default_csrf_options(require_csrf=True)
