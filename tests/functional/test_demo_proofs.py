@@ -226,7 +226,29 @@ class TestCost:
         assert text(page, '#cost-click').startswith(f'{len(log)} statements')
         assert 'The click before' not in shop.get('/')
 
-    @pytest.mark.parametrize('value', ['x', '1', '1.x', '-1.5', '.', '9' * 99])
+    def test_statements_of_the_ten_are_told_apart(
+        self, shop: TestApp, statements: Any
+    ) -> None:
+        fields = {'csrf_token': token(shop), 'kind': 'keys'}
+        with statements() as log:
+            answer = shop.post('/at-once', fields, status=303)
+
+        page = answer.follow()
+
+        itself = int(text(page, '#cost-click').split()[0])
+        played = int(text(page, '#cost-click-played').split()[0])
+        cells = page.html.select('[data-label=Statements]')
+        assert played == sum(int(cell.text) for cell in cells)
+        # the new connections included
+        assert 'SET NAMES utf8mb4' in log
+        assert itself + played == len(log)
+        assert not shop.get('/').html.select('#cost-click-played')
+
+    @pytest.mark.parametrize(
+        'value',
+        ['x', '1', '1.2', '1.x.0', '-1.5.0', '..', '9' * 99],
+        ids=ascii,
+    )
     def test_cookie_of_somebody_else_tells_nothing(
         self, shop: TestApp, value: str
     ) -> None:

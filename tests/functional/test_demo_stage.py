@@ -128,6 +128,15 @@ def test_first_click_of_a_visitor_is_kept_without_an_answer(
     assert figures(press(shop, 'click')) == ('2', '2')
 
 
+def test_page_says_what_its_visit_cost(shop: TestApp) -> None:
+    page = press(shop, 'click')
+
+    assert text(page, '#cost-statements') == '0'
+    played = text(page, '#cost-played')
+    assert f' {played} statements.' in text(page, '#seen + p')
+    assert 'nothing was sent' not in page
+
+
 def test_killed_server_keeps_what_was_acknowledged(
     shop: TestApp, stage: Stage
 ) -> None:
@@ -352,7 +361,12 @@ class TestOrders:
         ):
             desk.bind(settings['shop.stage'])
             desk.listen()
-            thread.submit(lambda: desk.accept()[0].close())
+
+            def hang_up() -> None:
+                with desk.accept()[0] as line:
+                    line.recv(100)
+
+            thread.submit(hang_up)
             page = shop.get('/break')
 
         assert 'Nobody takes orders any more.' in flash(page)[0]
