@@ -438,6 +438,14 @@ def test_strange_cookie_of_another_application_does_no_harm(
     assert path != '/cart' or 'Log out Ada' in page
 
 
+def test_page_of_a_session_is_not_kept_by_the_browser(shop: TestApp) -> None:
+    log_in(shop)
+
+    for path in ('/', '/cart', '/devices', '/two-windows'):
+        assert shop.get(path).headers['Cache-Control'] == 'no-store'
+    assert 'Cache-Control' not in shop.get('/about').headers
+
+
 def test_panel_tells_about_the_session_but_not_its_id(shop: TestApp) -> None:
     page = log_in(shop)
     facts = page.html.select_one('footer dl').text.split()

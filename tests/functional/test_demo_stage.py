@@ -128,6 +128,24 @@ def test_first_click_of_a_visitor_is_kept_without_an_answer(
     assert figures(press(shop, 'click')) == ('2', '2')
 
 
+def test_double_click_is_told_from_a_click_that_counts_twice(
+    shop: TestApp,
+) -> None:
+    press(shop, 'click')
+    press(shop, 'click')
+    (ledger,) = (c for c in shop.cookiejar if c.name == 'clicks')
+    # the browser drops the answer to the first click of the two
+    ledger.value = '1-0'
+
+    page = press(shop, 'click')
+
+    assert figures(page) == ('2', '3')
+    assert 'as in a double click' in text(page, '#verdict')
+    (ledger,) = (c for c in shop.cookiejar if c.name == 'clicks')
+    ledger.value = '4-0'
+    assert verdict(shop) == 'That should not be.'
+
+
 def test_page_says_what_its_visit_cost(shop: TestApp) -> None:
     page = press(shop, 'click')
 
