@@ -27,7 +27,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, NoReturn, cast
+from typing import Any, NoReturn
 
 from server_programs import (
     ServerError,
@@ -72,6 +72,7 @@ class PrivateServer:
     :param mysqld: path of the server program; searched for by default.
     :param options: server options by name, added to :data:`OPTIONS`.
     :param template: data folder to copy instead of making a new one.
+    :param room: where the temporary folder is made; it ends with us, too.
     :raises ServerError: there is no such server on this machine.
     """
 
@@ -86,6 +87,7 @@ class PrivateServer:
         mysqld: str | None = None,
         options: Mapping[str, object] | None = None,
         template: Path | None = None,
+        room: str | None = None,
     ) -> None:
         if mysqld is None:
             servers = find_servers()
@@ -104,7 +106,10 @@ class PrivateServer:
         self._guard: subprocess.Popen[bytes] | None = None
         self._owner = os.getpid()
         # short: the path of a socket holds 107 bytes at most
-        self._temporary = Path(tempfile.mkdtemp(prefix='private-server-'))
+        self._temporary = Path(
+            tempfile.mkdtemp(prefix='private-server-', dir=room)
+        )
+        self.room = room or str(self._temporary)
         atexit.register(self.close)
         self.socket = str(self._temporary / 'socket')
         self.folder = Path(folder).resolve() if folder else self._temporary
@@ -238,13 +243,13 @@ class PrivateServer:
 
     def _run(self, *command: str) -> subprocess.Popen[bytes]:
         """Start a command under guard.py, which ends it when we die."""
-        guard = [sys.executable, '-IS', str(GUARD), str(os.getpid())]
         with self.log.open('ab') as log:
             self._log_start = log.tell()
-            process = subprocess.Popen(
-                [*guard, str(self._temporary), *command],
+            process, self.pid = guarded(
+                command,
+                self.room,
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
+                stdout=log,
                 stderr=log,
                 # a MariaDB that starts removes the temporary tables of
                 # others from a folder that they share
@@ -252,8 +257,6 @@ class PrivateServer:
                 # out of reach of Ctrl-C in a terminal
                 start_new_session=True,
             )
-        with cast(IO[bytes], process.stdout) as answer:
-            self.pid = int(answer.readline() or 0)
         return process
 
     def _accepts(self) -> bool:
@@ -300,15 +303,51 @@ class PrivateServer:
         )
 
 
-def run_beside(facts: Mapping[str, str], command: Sequence[str]) -> int:
-    """Run a command that is told by the environment how to connect."""
-    process = subprocess.Popen(command, env=os.environ | dict(facts))
+def guarded(
+    command: Sequence[str], temporary: str, **how: Any
+) -> tuple[subprocess.Popen[bytes], int]:
+    """
+    Start a command under guard.py, which ends it when we die.
+
+    :param temporary: a folder that is removed then.
+    :param how: further arguments of ``Popen``.
+    :returns: the guard, and the process id of the command.
+    """
+    answer, tell = os.pipe()
+    guard = [sys.executable, '-IS', str(GUARD), str(os.getpid())]
     try:
-        status = process.wait()
+        process = subprocess.Popen(
+            [*guard, temporary, str(tell), *command], pass_fds=[tell], **how
+        )
+    finally:
+        os.close(tell)
+        with open(answer, 'rb') as line:
+            pid = int(line.readline() or 0)
+    return process, pid
+
+
+def run_beside(
+    facts: Mapping[str, str], command: Sequence[str], temporary: str
+) -> int:
+    """
+    Run a command that is told by the environment how to connect.
+
+    :param temporary: a folder that is removed when we die.
+    """
+    process, _ = guarded(command, temporary, env=os.environ | dict(facts))
+    try:
+        return process.wait()
     finally:
         process.terminate()
         process.wait()
-    return status if status >= 0 else 128 - status
+
+
+def leave_when_told() -> None:
+    """Leave through the with statements, whoever tells us to end."""
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        # as nohup has it
+        if signal.getsignal(each) is not signal.SIG_IGN:
+            signal.signal(each, lambda signum, _: sys.exit(128 + signum))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -324,13 +363,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         'set, then stop; until Ctrl-C by default',
     )
     options = parser.parse_args(arguments)
-    # leave through the with statement below
-    signal.signal(signal.SIGTERM, lambda signum, _: sys.exit(128 + signum))
+    leave_when_told()
     try:
         with PrivateServer(options.kind, options.dir) as server:
             print(f'{server.kind} {server.version} is ready', flush=True)
             if options.command:
-                return run_beside(server.facts(), options.command)
+                return run_beside(server.facts(), options.command, server.room)
             for name, value in server.facts().items():
                 print(f'{name}={value}', flush=True)
             signal.pause()

@@ -8,6 +8,7 @@ from typing import Any
 
 import MySQLdb
 from private_server import PrivateServer
+from server_programs import ServerError
 
 # needed on both sides, before one can follow the other
 OPTIONS = {
@@ -15,6 +16,10 @@ OPTIONS = {
     'binlog_expire_logs_seconds': 3600,
     # 127.0.0.1 is a host of its own, whatever its name
     'skip_name_resolve': '',
+    # who was made the primary is not to follow anybody after a restart; each
+    # kind knows one of the names
+    'loose_skip_slave_start': '',
+    'loose_skip_replica_start': '',
 }
 PATIENCE = 30
 
@@ -99,7 +104,11 @@ class Primary:
         """Let the other one take no writes any more; take them ourselves."""
         # the shop's connections stay open, as they do with every server
         other.refuse_writes()
-        self.catch_up(other.position())
+        if not self.catch_up(other.position()):
+            other.admit_writes()
+            raise ServerError(
+                f'The copy has not caught up within {PATIENCE} seconds.'
+            )
         self.stop_following()
         self.admit_writes()
 
@@ -115,7 +124,8 @@ class Primary:
     def follow(self, server: PrivateServer, position: str) -> None:
         raise NotImplementedError
 
-    def catch_up(self, position: str) -> None:
+    def catch_up(self, position: str) -> bool:
+        """Wait for what the other one has; return whether it has come."""
         raise NotImplementedError
 
     def stop_following(self) -> None:
@@ -141,8 +151,11 @@ class MariaDB(Primary):
         )
         self.run('START SLAVE')
 
-    def catch_up(self, position: str) -> None:
-        self.run('SELECT MASTER_GTID_WAIT(%s, %s)', position, PATIENCE)
+    def catch_up(self, position: str) -> bool:
+        ((answer,),) = self.run(
+            'SELECT MASTER_GTID_WAIT(%s, %s)', position, PATIENCE
+        )
+        return bool(answer == 0)
 
     def stop_following(self) -> None:
         self.run('STOP SLAVE')
@@ -173,10 +186,11 @@ class MySQL(Primary):
         )
         self.run('START REPLICA')
 
-    def catch_up(self, position: str) -> None:
-        self.run(
+    def catch_up(self, position: str) -> bool:
+        ((answer,),) = self.run(
             'SELECT WAIT_FOR_EXECUTED_GTID_SET(%s, %s)', position, PATIENCE
         )
+        return bool(answer == 0)
 
     def stop_following(self) -> None:
         self.run('STOP REPLICA')

@@ -12,6 +12,12 @@ root=$(cd "$demo/../.." && pwd)
 . "$demo/setup.sh"
 prepare demo
 port=${HTTP_PORT:-6543}
+case ${DB_PORT:-0} in
+*[!0-9]*)
+    echo "DB_PORT is $DB_PORT: expected a number, such as 3306" >&2
+    exit 1
+    ;;
+esac
 python=$venv/bin/python
 
 "$python" - "$port" <<'END'

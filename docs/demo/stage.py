@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import signal
 import socketserver
 import sys
@@ -24,7 +25,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import MySQLdb
-from private_server import PrivateServer, run_beside
+from private_server import PrivateServer, leave_when_told, run_beside
 from proxy import Proxy
 from replication import DIALECTS, OPTIONS, Primary
 from server_programs import ServerError, find_servers
@@ -83,15 +84,18 @@ class Stage:
 
     def __enter__(self) -> Stage:
         with contextlib.ExitStack() as stack:
+            # nobody else looks in; all that is temporary is here
+            self.room = stack.enter_context(
+                tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+            )
             stack.callback(self.end_servers)
             self.begin(self.name)
             address = self.server.host, self.server.port
             self.proxy = Proxy(address, lambda: self.take('kill'))
             stack.callback(self.proxy.server_close)
             stack.callback(self.proxy.shutdown)
-            # a socket's path holds 107 bytes at most; nobody else looks in
-            room = stack.enter_context(tempfile.TemporaryDirectory())
-            self.address = str(Path(room, 'orders'))
+            # short: a socket's path holds 107 bytes at most
+            self.address = str(Path(self.room, 'orders'))
             desk = Desk(self.address, Order)
             desk.stage = self
             stack.callback(desk.server_close)
@@ -109,6 +113,8 @@ class Stage:
         return self.servers[self.name]
 
     def end_servers(self) -> None:
+        # not released again: no order is carried out any more
+        self.lock.acquire()
         for server in self.servers.values():
             if self.paused and server is self.server:
                 # it would not hear that it is to end
@@ -130,6 +136,7 @@ class Stage:
                     'server_id': number,
                 },
                 template=self.template,
+                room=self.room,
             )
             self.servers[name] = server
         if not server.running:
@@ -169,6 +176,8 @@ class Stage:
                 error = 'There is no such order.'
             except ServerError as exc:
                 error = str(exc)
+            except OSError as exc:
+                error = f'The system says: {exc}'
             except MySQLdb.Error as exc:
                 error = f'The server says: {exc}'
             return {**self.state(), 'error': error}
@@ -224,10 +233,14 @@ class Stage:
         with self.root(self.server) as old, self.root(server) as new:
             new.copy(old, DATABASE, USER)
             new.take_over(old)
+        # nobody writes now: from here on the new one has the newest data, at
+        # the next start, too
+        draft = self._primary.with_suffix('.draft')
+        draft.write_text(name)
+        os.replace(draft, self._primary)
         # whoever connects from now on comes to the new primary
         self.proxy.target = server.host, server.port
         self.name = name
-        self._primary.write_text(name)
 
 
 class Desk(socketserver.ThreadingUnixStreamServer):
@@ -255,13 +268,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument('--dir', required=True, help='keeps the data')
     parser.add_argument('command', nargs='+', metavar='COMMAND')
     options = parser.parse_args(arguments)
-    # leave through the with statement below
-    signal.signal(signal.SIGTERM, lambda signum, _: sys.exit(128 + signum))
+    leave_when_told()
     try:
         with Stage(Path(options.dir)) as stage:
             server = stage.server
             print(f'{server.kind} {server.version} is ready', flush=True)
-            return run_beside(stage.facts(), options.command)
+            return run_beside(stage.facts(), options.command, stage.room)
     except ServerError as exc:
         print(exc, file=sys.stderr)
         return 1

@@ -1,14 +1,24 @@
 """The demo's private servers fail on order, and what was told is kept."""
 
+import fcntl
 import json
+import os
 import re
+import select
+import shutil
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import private_server
 import pytest
+from replication import DIALECTS
+from shop.orders import give
 from stage import Stage
 from webtest import TestApp, TestResponse
 
@@ -116,6 +126,33 @@ def test_first_click_of_a_visitor_is_kept_without_an_answer(
 
     assert figures(press(shop, 'click')) == ('1', '1')
     assert figures(press(shop, 'click')) == ('2', '2')
+
+
+def test_double_click_is_told_from_a_click_that_counts_twice(
+    shop: TestApp,
+) -> None:
+    press(shop, 'click')
+    press(shop, 'click')
+    (ledger,) = (c for c in shop.cookiejar if c.name == 'clicks')
+    # the browser drops the answer to the first click of the two
+    ledger.value = '1-0'
+
+    page = press(shop, 'click')
+
+    assert figures(page) == ('2', '3')
+    assert 'as in a double click' in text(page, '#verdict')
+    (ledger,) = (c for c in shop.cookiejar if c.name == 'clicks')
+    ledger.value = '4-0'
+    assert verdict(shop) == 'That should not be.'
+
+
+def test_page_says_what_its_visit_cost(shop: TestApp) -> None:
+    page = press(shop, 'click')
+
+    assert text(page, '#cost-statements') == '0'
+    played = text(page, '#cost-played')
+    assert f' {played} statements.' in text(page, '#seen + p')
+    assert 'nothing was sent' not in page
 
 
 def test_killed_server_keeps_what_was_acknowledged(
@@ -233,6 +270,44 @@ def test_ended_session_is_told_from_a_loss(shop: TestApp) -> None:
     assert figures(press(shop, 'click')) == ('1', '1')
 
 
+def test_new_primary_follows_nobody_after_a_restart(
+    shop: TestApp, stage: Stage
+) -> None:
+    order(shop, 'switch')
+
+    order(shop, 'restart')
+
+    with stage.root(stage.server) as root:
+        assert root.run(
+            'SELECT COUNT(*) FROM information_schema.PROCESSLIST '
+            "WHERE USER = 'system user'"
+        ) == [(0,)]
+
+
+def test_switch_to_a_copy_that_lacks_something_is_refused(
+    shop: TestApp, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr('replication.PATIENCE', 1)
+    fields = {'csrf_token': token(shop), 'add': ''}
+    follow = DIALECTS[stage.kind].follow
+
+    def follow_later(self: Any, server: Any, position: str) -> None:
+        follow(self, server, position)
+        self.stop_following()
+        # what the copy does not get any more
+        shop.post('/cart/cup', fields, status=303)
+
+    monkeypatch.setattr(DIALECTS[stage.kind], 'follow', follow_later)
+    before = stage.name
+
+    page = press(shop, 'order', 'switch')
+
+    assert 'has not caught up within 1 seconds' in flash(page)[0]
+    assert stage.name == before
+    assert 'Cart (1)' in shop.get('/')
+    shop.post('/cart/cup', fields, status=303)
+
+
 class TestOrders:
     @pytest.mark.parametrize('button', ['order', 'click', 'look'])
     def test_without_token_nothing_is_done(
@@ -293,6 +368,91 @@ class TestOrders:
 
         assert 'Nobody takes orders any more.' in flash(page)[0]
 
+    def test_stage_that_hangs_up_is_told(
+        self, shop: TestApp, tmp_path: Path
+    ) -> None:
+        settings = shop.app.registry.settings
+        settings['shop.stage'] = str(tmp_path / 'orders')
+        with (
+            socket.socket(socket.AF_UNIX) as desk,
+            ThreadPoolExecutor(1) as thread,
+        ):
+            desk.bind(settings['shop.stage'])
+            desk.listen()
+
+            def hang_up() -> None:
+                with desk.accept()[0] as line:
+                    line.recv(100)
+
+            thread.submit(hang_up)
+            page = shop.get('/break')
+
+        assert 'Nobody takes orders any more.' in flash(page)[0]
+
+    def test_full_disk_is_told(self, stage: Stage, monkeypatch: Any) -> None:
+        def fail() -> None:
+            raise OSError(28, 'No space left on device')
+
+        monkeypatch.setitem(stage.orders, 'restart', fail)
+
+        error = stage.take('restart')['error']
+
+        assert error == 'The system says: [Errno 28] No space left on device'
+
     def test_clicks_are_not_for_visitors(self, shop: TestApp) -> None:
         shop.get('/break/clicks', status=404)
         shop.post('/break/clicks', status=404)
+
+
+def guards(pid: int) -> list[int]:
+    """Return the children of a process."""
+    text = Path(f'/proc/{pid}/task/{pid}/children').read_text()
+    return [int(child) for child in text.split()]
+
+
+def wait_for_end(pid: int) -> None:
+    try:
+        ended = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        assert select.select([ended], [], [], 60)[0], f'{pid} still runs'
+    finally:
+        os.close(ended)
+
+
+class TestEnd:
+    """However the stage ends, nothing of it stays."""
+
+    @pytest.mark.parametrize('signum', ['TERM', 'HUP', 'KILL'])
+    @pytest.mark.parametrize('what', ['state', 'pause', 'kill'])
+    def test_nothing_is_left_behind(
+        self, server: Any, tmp_path: Path, signum: str, what: str
+    ) -> None:
+        if server.kind not in PROGRAMS:
+            pytest.skip('needs a server that may be killed')
+        shutil.copytree(template(server.kind), tmp_path / server.kind)
+        script = Path(private_server.__file__).with_name('stage.py')
+        command = 'echo $$; echo $DEMO_STAGE; exec sleep 600'
+        with subprocess.Popen(
+            [
+                *(sys.executable, script, '--dir', tmp_path, '--'),
+                *('sh', '-c', command),
+            ],
+            env={**os.environ, 'MYSQLD': PROGRAMS[server.kind]},
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as stage:
+            assert stage.stdout
+            _, pid, address = (stage.stdout.readline() for _ in range(3))
+            give(address.strip(), what)
+            children = [int(pid), *guards(stage.pid)]
+
+            stage.send_signal(getattr(signal, f'SIG{signum}'))
+
+        for each in children:
+            wait_for_end(each)
+        assert not Path(address.strip()).parent.exists()
+        # nobody holds it any more
+        with (tmp_path / 'lock').open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

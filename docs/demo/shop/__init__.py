@@ -7,7 +7,6 @@ from pyramid.csrf import SessionCSRFStoragePolicy
 from pyramid.router import Router
 
 from shop.catalogue import product_of
-from shop.security import SecurityPolicy
 
 
 def main(global_config: dict[str, str], **settings: str) -> Router:
@@ -17,7 +16,8 @@ def main(global_config: dict[str, str], **settings: str) -> Router:
     with Configurator(settings=settings) as config:
         config.include('shop.cost')
         config.include('shop.counts')
-        config.set_security_policy(SecurityPolicy())
+        config.include('shop.readable')
+        config.include('shop.security')
         config.set_csrf_storage_policy(SessionCSRFStoragePolicy())
         config.set_default_csrf_options(require_csrf=True)
         config.add_route('shop', '/')

@@ -8,6 +8,7 @@ been rendered by then. So the page has a mark where the numbers belong, and a
 subscriber of ``NewResponse``, which comes after the save, puts them there.
 """
 
+import re
 import threading
 import time
 import weakref
@@ -44,12 +45,15 @@ class Cost:
     :ivar merged: how often somebody else had saved meanwhile.
     :ivar retried: how often something was done again.
     :ivar lost: whether the session was gone when it was to be saved.
+    :ivar played: the statements of each request that it has sent itself,
+        which are not in ``statements``.
     """
 
     def __init__(self) -> None:
         self.statements = self.merged = self.retried = 0
         self.seconds = 0.0
         self.lost = False
+        self.played: list[int] = []
 
     @property
     def milliseconds(self) -> str:
@@ -79,6 +83,10 @@ class CountingConnection(Connection):
 
     def rollback(self) -> None:
         self._count(super().rollback)
+
+    def set_character_set(self, *args: Any) -> None:
+        # a statement, too: each connection begins with SET NAMES
+        self._count(super().set_character_set, *args)
 
     def _count(self, send: Any, *args: Any) -> None:
         cost = current.get()
@@ -135,7 +143,7 @@ def tell(event: NewResponse) -> None:
         cost = request.cost
         response.set_cookie(
             COOKIE,
-            f'{cost.statements}.{cost.seconds * 1e6:.0f}',
+            f'{cost.statements}.{cost.seconds * 1e6:.0f}.{sum(cost.played)}',
             max_age=60,
             httponly=True,
             samesite='Lax',
@@ -161,12 +169,14 @@ def strip(request: Request, response: Response) -> str:
 
 def click_before(request: Request) -> Cost | None:
     value = request.cookies.get(COOKIE, '')
-    statements, _, microseconds = value.partition('.')
-    if not (statements.isdecimal() and microseconds.isdecimal()):
+    found = re.fullmatch(r'([0-9]{1,6})\.([0-9]{1,12})\.([0-9]{1,6})', value)
+    if not found:
         return None
+    statements, microseconds, played = map(int, found.groups())
     cost = Cost()
-    cost.statements = int(statements[:6])
-    cost.seconds = int(microseconds[:12]) / 1e6
+    cost.statements = statements
+    cost.seconds = microseconds / 1e6
+    cost.played = [played]
     return cost
 
 

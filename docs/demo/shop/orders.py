@@ -19,5 +19,8 @@ def give(address: str, order: str) -> dict[str, Any]:
         stage.connect(address)
         stage.sendall(order.encode('ascii') + b'\n')
         with stage.makefile('rb') as answer:
-            state: dict[str, Any] = json.loads(answer.readline())
+            line = answer.readline()
+    if not line:
+        raise ConnectionError('the stage has hung up')
+    state: dict[str, Any] = json.loads(line)
     return state

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from pyramid.authentication import SessionAuthenticationHelper
+from pyramid.config import Configurator
+from pyramid.events import NewResponse
 from pyramid.interfaces import ISecurityPolicy
 from pyramid.request import Request
 from pyramid.security import Allowed, Denied
@@ -41,3 +43,14 @@ class SecurityPolicy:
 
     def forget(self, request: Request, **kw: Any) -> Sequence[tuple[str, str]]:
         return self.helper.forget(request, **kw)
+
+
+def keep_private(event: NewResponse) -> None:
+    """Have no page of a session shown again, as by the back button."""
+    if 'session' in vars(event.request):
+        event.response.cache_control = 'no-store'
+
+
+def includeme(config: Configurator) -> None:
+    config.set_security_policy(SecurityPolicy())
+    config.add_subscriber(keep_private, NewResponse)

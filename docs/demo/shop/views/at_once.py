@@ -1,6 +1,7 @@
 """Ten requests of one session at once, beside a store that saves it whole."""
 
 import copy
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -24,12 +25,14 @@ class Race:
     """
     What the ten have in common besides their session.
 
+    :ivar key: of what they change in their session; no other race has it.
     :ivar naive: a store of another kind: it gives out the whole data, and
         takes the whole data back.
     """
 
     def __init__(self, kind: str) -> None:
         self.kind = KINDS[kind]
+        self.key = f'race-{secrets.token_hex(4)}'
         self.naive: dict[str, Any] = {}
         self.arrivals: dict[str, tuple[float, str]] = {}
         self.all_have_read = threading.Barrier(TEN)
@@ -93,19 +96,23 @@ def start(request: Request) -> HTTPSeeOther:
     name = request.POST.get('kind')
     if name not in KINDS:
         return go(request, 'at_once', 'Please choose what the ten shall do.')
-    session = request.session
-    session['race'] = {}
+    session, token = request.session, request.session.get_csrf_token()
+    race = Race(name)
+    session[race.key] = {}
     # those that follow are other requests: they find what is stored
     session.save()
-    race = Race(name)
 
     def send(number: int) -> Played:
-        return play(
+        played = play(
             request,
             request.route_path('one_of_ten'),
-            {'csrf_token': session.get_csrf_token(), 'number': str(number)},
+            {'csrf_token': token, 'number': str(number)},
             race=race,
         )
+        if played.response.status_int >= 400:
+            # nobody is to wait for one that does not come
+            race.all_have_read.abort()
+        return played
 
     with ThreadPoolExecutor(TEN, 'thread') as threads:
         played = list(threads.map(send, range(1, TEN + 1)))
@@ -113,7 +120,7 @@ def start(request: Request) -> HTTPSeeOther:
     with session.locked():
         session['at_once'] = {
             'kind': name,
-            'kept': kept(session.pop('race')),
+            'kept': kept(session.pop(race.key, {})),
             'naive': kept(race.naive),
             'requests': [
                 line(race, number, each)
@@ -146,14 +153,14 @@ def one_of_ten(request: Request) -> Response:
         raise HTTPNotFound
     number, session = request.POST['number'], request.session
     race.arrive(number)
-    mine, naive = session['race'], race.read()
+    mine, naive = session[race.key], race.read()
     # the worst case: nobody saves before all have read
     with suppress(threading.BrokenBarrierError):
         race.all_have_read.wait(PATIENCE)
     if race.kind.locks:
         with session.locked():
-            # again: it may be another by now
-            race.kind.change(session['race'], number)
+            # again: it may be another by now, or none after a log-out
+            race.kind.change(session.setdefault(race.key, {}), number)
     else:
         race.kind.change(mine, number)
     race.kind.change(naive, number)

@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 from pyramid.exceptions import BadCSRFOrigin, BadCSRFToken
+from pyramid.httpexceptions import HTTPBadRequest
 from pyramid.request import Request
 from pyramid.view import exception_view_config, notfound_view_config
 
@@ -48,6 +49,16 @@ def not_found(request: Request) -> dict[str, str]:
     }
 
 
+@exception_view_config(HTTPBadRequest, renderer='shop:templates/notice.jinja2')
+def not_readable(request: Request) -> dict[str, str]:
+    request.response.status_int = 400
+    return {
+        'title': 'That cannot be read',
+        'text': 'Your browser has sent something that no page of this shop '
+        'asks for. Nothing was changed.',
+    }
+
+
 @exception_view_config(BadCSRFOrigin, renderer='shop:templates/notice.jinja2')
 @exception_view_config(BadCSRFToken, renderer='shop:templates/notice.jinja2')
 def stale_form(request: Request) -> dict[str, str]:
@@ -75,9 +86,5 @@ def unavailable(exc: StoreUnavailable, request: Request) -> dict[str, Any]:
         # whether it was stored is known, or nobody could tell
         'unknown': posted and exc.outcome_unknown,
         'look': LOOK.get(request.matched_route.name, 'shop'),
-        'fields': [
-            (name, fields[name])
-            for name in FIELDS
-            if isinstance(fields.get(name), str)
-        ],
+        'fields': [(name, fields[name]) for name in FIELDS if name in fields],
     }

@@ -105,6 +105,8 @@ def both(request: Request) -> Response:
             {'csrf_token': token, 'note': 'too late', 'slow': ''},
             thinking=thinking,
         )
+        # not for one that was refused, since a third window has logged out
+        slow.add_done_callback(lambda _: thinking.has_read.set())
         thinking.has_read.wait(PATIENCE)
         out = play(
             request, request.route_path('logout'), {'csrf_token': token}
