@@ -48,6 +48,8 @@ def clone(tmp_path):
         clone,
         HTTP_PORT=str(port),
         NOTES=str(clone / 'notes'),
+        # that of who runs these tests
+        EXTRA='testing',
         PYTHONPATH=str(ROOT),
         PYTHONUNBUFFERED='1',
     )

@@ -48,7 +48,7 @@ class SecurityPolicy:
 def keep_private(event: NewResponse) -> None:
     """Have no page of a session shown again, as by the back button."""
     if 'session' in vars(event.request):
-        event.response.cache_control = 'no-store'
+        event.response.headers['Cache-Control'] = 'no-store'
 
 
 def includeme(config: Configurator) -> None:
