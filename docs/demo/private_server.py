@@ -73,7 +73,8 @@ class PrivateServer:
     :param options: server options by name, added to :data:`OPTIONS`.
     :param template: data folder to copy instead of making a new one.
     :param room: where the temporary folder is made; it ends with us, too.
-    :raises ServerError: there is no such server on this machine.
+    :raises ServerError: there is no such server on this machine, or the
+        folder cannot be written or is in use.
     """
 
     host = '127.0.0.1'
@@ -110,13 +111,17 @@ class PrivateServer:
             tempfile.mkdtemp(prefix='private-server-', dir=room)
         )
         self.room = room or str(self._temporary)
-        atexit.register(self.close)
         self.socket = str(self._temporary / 'socket')
         self.folder = Path(folder).resolve() if folder else self._temporary
-        self.folder.mkdir(parents=True, exist_ok=True)
         self.data = self.folder / self.kind
         self.log = self.folder / 'server.log'
-        self._lock = (self.folder / 'lock').open('w')
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = (self.folder / 'lock').open('w')
+        except OSError as exc:
+            self._temporary.rmdir()
+            raise ServerError(f'no data can be kept: {exc}') from exc
+        atexit.register(self.close)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as exc:

@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 
 import MySQLdb
 import private_server as private_servers
@@ -265,6 +266,21 @@ class TestPrivateServer:
             ),
         ):
             pass
+
+    def test_folder_that_cannot_be_made_is_told(
+        self, server, tmp_path, monkeypatch
+    ):
+        room = tmp_path / 'room'
+        room.mkdir()
+        monkeypatch.setattr(tempfile, 'tempdir', str(room))
+        (tmp_path / 'file').touch()
+
+        with pytest.raises(
+            private_servers.ServerError, match='no data can be kept'
+        ):
+            private_servers.PrivateServer(server.kind, tmp_path / 'file')
+
+        assert list(room.iterdir()) == []
 
     @pytest.mark.parametrize('signum', [signal.SIGTERM, signal.SIGKILL])
     def test_server_ends_with_its_parent(self, server, signum):
