@@ -59,10 +59,7 @@ def due(kit: SessionKit, draft: Draft, data: Data, record: Any) -> Due:
     _, created, expires, _, now = record
     if (idle is None and max_age is None) or kit.touch_interval == 'never':
         return Due(False, False, idle, max_age, expires - now)
-    if idle is None or (max_age is not None and max_age < idle):
-        shortest = max_age or 0
-    else:
-        shortest = idle
+    shortest = min(each for each in (idle, max_age) if each is not None)
     interval = kit.touch_interval
     if interval == 'auto':
         interval = shortest // 10

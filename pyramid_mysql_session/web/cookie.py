@@ -198,20 +198,18 @@ class CookiePolicy(NamedTuple):
         :param scheme: of the request, as a proxy has passed it on.
         :param host: likewise, with a port perhaps.
         """
-        name = host.rpartition(':')[0] if _PORT.search(host) else host
-        domain = _domain(self.domain)
         if self.secure is True and scheme != 'https':
             doubt = (
                 'mysql_session.cookie_secure is true, and a request came over '
                 'http, where browsers drop the cookie: set it to auto, or let '
                 'the WSGI server trust the proxy that speaks https'
             )
-        elif domain and not f'.{name.lower()}'.endswith(f'.{domain}'):
+        elif self.domain and not self._covers(host):
             doubt = (
-                f'mysql_session.cookie_domain = {domain!r} is not the domain '
-                'of a host that a request asked for, and browsers drop the '
-                'cookie there: set it to that host or to what it ends with, '
-                'or leave it out'
+                f'mysql_session.cookie_domain = {_domain(self.domain)!r} is '
+                'not the domain of a host that a request asked for, and '
+                'browsers drop the cookie there: set it to that host or to '
+                'what it ends with, or leave it out'
             )
         else:
             return None
@@ -254,6 +252,11 @@ class CookiePolicy(NamedTuple):
     def scope(self) -> tuple[str, str, str]:
         """What tells the cookie from others, RFC 6265 section 5.3."""
         return self.name, self.path, _domain(self.domain)
+
+    def _covers(self, host: str) -> bool:
+        """Tell whether a host is in the domain of the cookie."""
+        name = _PORT.sub('', host).lower()
+        return f'.{name}'.endswith(f'.{_domain(self.domain)}')
 
     def _is_ours(self, line: str) -> bool:
         """Tell whether a Set-Cookie line is about this very cookie."""
