@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -21,10 +20,12 @@ from ..store.results import Device
 from .cookie import CookiePolicy, vary_on_cookie
 from .responses import (
     EXPECTED,
-    RESPONSE,
     go_first,
     has_committed,
+    is_answered,
+    is_failing,
     is_thrown_away,
+    response_of,
     run_others,
 )
 from .subrequests import (
@@ -52,7 +53,6 @@ class Exchange:
     __slots__ = (
         '_cookie',
         '_deferred',
-        '_known_error',
         '_on_use',
         '_policy',
         '_presented',
@@ -89,22 +89,18 @@ class Exchange:
         # the Set-Cookie line of the response, and the value in it
         self._cookie: str | None = None
         self._value: str | None = None
-        self._known_error: Any = None
         self._presented = policy.reader.read(request)
         self._saving = Saving(
             kit, self, self._presented.session_ids, self._presented.forged
         )
         self._session: Any = MySQLSession(self._saving)
-        self._response = vars(request).get(RESPONSE, EXPECTED)
-        if self._response is None:
-            # it is on its way, and nobody calls us any more
+        self._response = EXPECTED
+        if is_answered(request):
+            # nobody calls us any more
+            self._response = None
             self._saving.late = True
             return
-        if self._response is EXPECTED:
-            request.add_response_callback(self._respond)
-        else:
-            self._known_error = sys.exc_info()[1]
-            self._judge(request)
+        request.add_response_callback(self._respond)
         request.add_finished_callback(self._finish)
 
     @property
@@ -174,7 +170,6 @@ class Exchange:
             request.add_response_callback(self._respond)
             return
         self._response = response
-        self._known_error = sys.exc_info()[1]
         go_first(request, self._finish)
         self._judge(request)
         self._conclude()
@@ -193,10 +188,10 @@ class Exchange:
             # they may change the session, too, or fail
             run_others(request)
             if self._response is EXPECTED:
-                # the session was first used by a subscriber of NewResponse
-                self._response = vars(request).get(RESPONSE, EXPECTED)
+                # the session was first used after the response callbacks
+                self._response = response_of(request)
                 self._judge(request)
-            if sys.exc_info()[1] not in (None, self._known_error):
+            if is_failing(request):
                 # nobody handled the exception, no response is sent
                 self._undo()
                 outer = invoking(request)

@@ -39,7 +39,6 @@ from ..store.results import Ending
 from ..store.store import MySQLSessionStore
 from .cookie import CookiePolicy, CookieReader, CookieSigner
 from .exchange import Exchange
-from .responses import follow
 from .visitors import Visitors
 
 log = logging.getLogger(__name__)
@@ -103,8 +102,7 @@ class MySQLSessionFactory:
         self.store.close()
 
     def serve(self, registry: Any) -> None:
-        """Follow an application's responses, and tell it of purges."""
-        follow(registry)
+        """Tell an application of purges."""
         self._subscribers.registry = weakref.ref(registry)
 
     def _on_use(self, request: Any) -> None:

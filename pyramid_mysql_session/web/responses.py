@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
-from pyramid.interfaces import INewResponse
+from pyramid.router import Router
+from pyramid.threadlocal import manager
 
 try:
     from pyramid_retry import is_error_retryable
@@ -14,10 +18,7 @@ except ImportError:  # pyramid_retry is the application's choice
         return False
 
 
-#: Where a request has its response, from NewResponse on; then nothing, when it
-#: is on its way. The attributes of a request are kept in its environment,
-#: which pyramid_retry uses again, the dict of the object is its own.
-RESPONSE = 'pyramid_mysql_session.response'
+#: Stands for a response that is not there yet.
 EXPECTED: Any = object()
 
 
@@ -56,17 +57,53 @@ def run_others(request: Any) -> None:
         callbacks.popleft()(request)
 
 
-def follow(registry: Any) -> None:
-    """Let sessions that are first used late know of the response."""
-    if RESPONSE not in registry:
-        registry[RESPONSE] = True
-        registry.registerHandler(_note_response, (INewResponse,))
+def is_answered(request: Any) -> bool:
+    """Tell whether the response of a request is on its way."""
+    attributes = vars(request)
+    # the router removes the context when all callbacks were called; where it
+    # has not come to set one, a thread of its own that uses the session now
+    # is taken to be late, too: it is warned of what nobody saves
+    return (
+        'context' not in attributes
+        and 'invoke_subrequest' in attributes
+        and manager.get()['request'] is not request
+    )
 
 
-def _note_response(event: Any) -> None:
-    vars(event.request)[RESPONSE] = event.response
-    event.request.add_finished_callback(_note_departure)
+def response_of(request: Any) -> Any:
+    """Return the response that the router has, or :data:`EXPECTED`."""
+    frame = _router_of(request)
+    names = {} if frame is None else frame.f_locals
+    return names.get('response', EXPECTED)
 
 
-def _note_departure(request: Any) -> None:
-    vars(request)[RESPONSE] = None
+def is_failing(request: Any) -> bool:
+    """Tell whether the router raises an exception instead of a response."""
+    error = sys.exc_info()[1]
+    if error is None:
+        return False
+    frame, passed = _router_of(request), error.__traceback__
+    if frame is None:
+        return True
+    # the application may have been called while another one was handled
+    while passed is not None and passed.tb_frame is not frame:
+        passed = passed.tb_next
+    return passed is not None
+
+
+def _router_of(request: Any) -> FrameType | None:
+    """Return the frame in which the router answers a request."""
+    for frame in running(Router.invoke_request):
+        if frame.f_locals['request'] is request:
+            return frame
+    return None
+
+
+def running(*functions: Any) -> Iterator[FrameType]:
+    """Iterate over the frames that run some functions, innermost first."""
+    codes = {function.__code__ for function in functions}
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code in codes:
+            yield frame
+        frame = frame.f_back

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,14 +10,15 @@ from pyramid.threadlocal import manager
 
 from ..session.saving import Saving
 from .cookie import CookiePolicy, vary_on_cookie
-from .responses import go_first, is_thrown_away, run_others
+from .responses import (
+    go_first,
+    is_failing,
+    is_thrown_away,
+    run_others,
+    running,
+)
 
 _KEY = 'pyramid_mysql_session.forwarding'
-
-# nothing but the call stack tells a subrequest from a request that a view
-# sends to its own application
-_SERVES = Router.__call__.__code__
-_INVOKES = Router.invoke_subrequest.__code__
 
 
 class News(NamedTuple):
@@ -49,7 +49,6 @@ class Forwarding:
         self._cookies = request.environ.get('HTTP_COOKIE')
         self._news: list[News] = []
         self._response: Any = None
-        self._known_error: Any = None
         request.add_response_callback(self._respond)
         request.add_finished_callback(self._finish)
 
@@ -94,7 +93,6 @@ class Forwarding:
             self._environ['HTTP_COOKIE'] = self._cookies
 
     def _respond(self, request: Any, response: Any) -> None:
-        self._known_error = sys.exc_info()[1]
         go_first(request, self._finish)
         vary_on_cookie(response)
         if is_thrown_away(request):
@@ -116,8 +114,7 @@ class Forwarding:
             self.retract()
             raise
         response, self._response = self._response, None
-        error = sys.exc_info()[1]
-        if response is None or error not in (None, self._known_error):
+        if response is None or is_failing(request):
             self.retract()
         else:
             self.complete(response)
@@ -156,9 +153,10 @@ def invoking(request: Any) -> Any:
     """Return the request whose view invoked this one as a subrequest."""
     if len(manager.stack) < 2:
         return None
-    frame = sys._getframe()
-    while frame.f_back is not None and frame.f_code is not _SERVES:
-        if frame.f_code is _INVOKES:
+    # nothing else tells it from a request that a view sends to its own
+    # application
+    for frame in running(Router.invoke_subrequest, Router.__call__):
+        if frame.f_code is Router.invoke_subrequest.__code__:
             return manager.stack[-2]['request']
-        frame = frame.f_back
+        break
     return None

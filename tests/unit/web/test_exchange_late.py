@@ -2,17 +2,9 @@
 
 import pytest
 from pyramid.events import NewResponse
-from pyramid.interfaces import INewResponse
 
 from pyramid_mysql_session.errors import SessionError
-from pyramid_mysql_session.web.responses import follow
 from tests.unit.web.visitor import cookie, signer, write
-
-
-@pytest.fixture
-def visitor(visitor, config):
-    follow(config.registry)
-    return visitor
 
 
 @pytest.fixture
@@ -28,18 +20,6 @@ def request_(visitor):
     request.response_callbacks.clear()
     request.finished_callbacks.clear()
     return request
-
-
-def test_applications_that_are_followed_twice_note_a_response_once(config):
-    for _ in range(2):
-        follow(config.registry)
-
-    handlers = [
-        handler
-        for handler in config.registry.registeredHandlers()
-        if handler.required == (INewResponse,)
-    ]
-    assert len(handlers) == 1
 
 
 class TestFirstUse:

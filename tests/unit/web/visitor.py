@@ -1,10 +1,11 @@
-"""Requests without a router, for the tests of the exchange."""
+"""Requests without views, for the tests of the exchange."""
 
 import re
 
-from pyramid.events import NewResponse
 from pyramid.request import Request
 from pyramid.response import Response
+from pyramid.router import Router
+from pyramid.threadlocal import RequestContext
 
 from pyramid_mysql_session import events
 from pyramid_mysql_session.web.cookie import (
@@ -32,7 +33,7 @@ POLICY = CookiePolicy(
 
 class Visitor:
     """
-    Sends requests, as Pyramid's router would.
+    Sends requests, which Pyramid's router answers.
 
     :ivar cookie: what the next request sends as the value of the cookie.
     :ivar policy: the policy.
@@ -69,6 +70,7 @@ class Visitor:
     def request(self, url='http://example.com/'):
         request = Request.blank(url)
         request.registry = self.registry
+        request.invoke_subrequest = request.context = None
         if self.cookie is not None:
             request.headers['Cookie'] = f'session={self.cookie}'
         self.session = self.exchange(request).session
@@ -87,11 +89,10 @@ class Visitor:
     def respond(self, request, response=None):
         """Let the callbacks work on a response, and return it."""
         response = response or Response()
-        try:
-            request._process_response_callbacks(response)
-            self.registry.notify(NewResponse(request, response))
-        finally:
-            request._process_finished_callbacks()
+        router = Router(self.registry)
+        router.handle_request = lambda request: response
+        with RequestContext(request):
+            router.invoke_request(request)
         for header in response.headers.getall('Set-Cookie'):
             value = header.split(';')[0].partition('session=')[2]
             self.cookie = value or None
