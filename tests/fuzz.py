@@ -405,7 +405,7 @@ class Sequence:
                 # others that came with the old id are too late
                 request.lineage.ended = True
             self.cookie = now
-        saving.late = True
+        saving.leave()
         if saving.refreshed and was != now is not None:
             row = [
                 json.loads(row.payload)

@@ -81,16 +81,17 @@ class OwnPool(PooledDB):  # type: ignore[misc]
         while it does so.
         """
         with self._lock:
-            self._connections += 1
             if self._idle_cache:
                 return self._idle_cache.pop(0)
-            return self.steady_connection()
+        return self.steady_connection()
 
     def cache(self, con: Any) -> None:
         # the cache is a queue: one that could not be made must not stand
         # before those that are of use
         if con.dbapi_connection.made:
-            super().cache(con)
+            with self._lock:
+                # no transaction is in it, and there are not too many
+                self._idle_cache.append(con)
 
 
 def make_pooled(

@@ -70,27 +70,27 @@ class Draft:
     :ivar remembered: whether :meth:`remember` was called.
     """
 
-    __slots__ = (
-        '_answer',
-        '_ask_userid',
-        '_asking',
-        '_changes',
-        '_changes_of_payload',
-        '_containers',
-        '_emptied',
-        '_emptied_since',
-        '_extras',
-        '_longest_timeout',
-        '_prints',
-        '_prints_of_payload',
-        '_reordered',
-        '_serializer',
-        '_userid_key',
-        '_viewed',
-        'base',
-        'data',
-        'remembered',
-    )
+    data: Data | None = None
+    base: Payload | None = None
+    remembered = False
+    # what was told last of the user id, and whether somebody is being asked
+    _answer: Any = UNKNOWN
+    _asking = False
+    # made when the first object that can be changed is handed out
+    _containers: Containers | None = None
+    _extras = NO_EXTRAS
+    # the flash queues of the base that this request has emptied; those that
+    # it has emptied since the last payload was made
+    _emptied: frozenset[str] = frozenset()
+    _emptied_since: frozenset[str] = frozenset()
+    # how often a key was changed since it was stored, and how often before
+    # the last payload was made
+    _changes = 0
+    _changes_of_payload = 0
+    # whether a key may stand elsewhere than in the base
+    _reordered = False
+    # somebody has a view of the data
+    _viewed = False
 
     def __init__(
         self,
@@ -103,35 +103,17 @@ class Draft:
         self._userid_key = userid_key
         self._longest_timeout = longest_timeout
         self._ask_userid = ask_userid
-        # what it told last
-        self._answer: Any = UNKNOWN
-        self._asking = False
-        self.data: Data | None = None
-        self.base: Payload | None = None
-        self.remembered = False
-        # made when the first object that can be changed is handed out
-        self._containers: Containers | None = None
-        self._extras = NO_EXTRAS
-        # the flash queues of the base that this request has emptied; those
-        # that it has emptied since the last payload was made
-        self._emptied: frozenset[str] = frozenset()
-        self._emptied_since: frozenset[str] = frozenset()
-        # how often a key was changed since it was stored, and how often
-        # before the last payload was made
-        self._changes = self._changes_of_payload = 0
         # of the values that somebody may change behind our back; and as they
         # were when the last payload was made
         self._prints: Prints = {}
         self._prints_of_payload: Prints = {}
-        # whether a key may stand elsewhere than in the base
-        self._reordered = False
-        # somebody has a view of the data
-        self._viewed = False
 
     @property
     def idle_timeout(self) -> int | None:
         """The session's own idle time-out in seconds, if it has one."""
         seconds = self._extras.idle_timeout
+        if seconds is None:
+            return None
         # whoever has written it to the table
         if type(seconds) is not int or seconds < 1:
             return None

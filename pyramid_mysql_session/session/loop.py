@@ -39,32 +39,32 @@ class SaveLoop:
     :ivar ended: whether a record was deleted at the application's wish.
     """
 
-    __slots__ = (
-        '_draft',
-        '_kit',
-        '_listener',
-        '_looked_twice',
-        '_waited',
-        'at',
-        'before_block',
-        'busy',
-        'ended',
-        'late',
-        'refreshed',
-    )
+    at = _UNREAD
+    before_block: Any = None
+    busy = False
+    late = False
+    refreshed = False
+    ended = False
+    # seconds, for a server that lags
+    _waited = 0.0
+    # whether a record that seemed to be gone was looked for again
+    _looked_twice = False
 
     def __init__(self, kit: SessionKit, draft: Draft, listener: Any) -> None:
         self._kit = kit
         self._draft = draft
         self._listener = listener
-        self.at = _UNREAD
-        self.busy = self.refreshed = self.ended = self.late = False
-        # how the draft was before a block that may not be stored
-        self.before_block: Any = None
-        # seconds, for a server that lags
-        self._waited = 0.0
-        # whether a record that seemed to be gone was looked for again
-        self._looked_twice = False
+
+    @property
+    def quiet(self) -> bool:
+        """Whether the record is there, and nothing has to be done to it."""
+        at = self.at
+        return (
+            at.status is Status.LIVE
+            and at.doubt is None
+            and not (at.due.touch or at.outdated or at.emptied)
+            and not (self._kit.asks_userid or self._draft.may_differ)
+        )
 
     def timeout(self) -> int | None:
         """Return the idle time-out that holds for this session."""

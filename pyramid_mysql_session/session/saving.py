@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
+from _thread import RLock
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -53,19 +53,9 @@ class Saving:
     :ivar draft: the data.
     """
 
-    __slots__ = (
-        '_block',
-        '_concluded',
-        '_forged',
-        '_ids',
-        '_kit',
-        '_listener',
-        '_loading',
-        '_loop',
-        '_others',
-        '_session_ids',
-        'draft',
-    )
+    # what a log-out ends besides
+    _others: Sequence[str] = ()
+    _concluded: Standing | None = None
 
     def __init__(
         self,
@@ -77,8 +67,6 @@ class Saving:
         self._kit = kit
         self._listener = listener
         self._session_ids = tuple(session_ids)
-        # what a log-out ends besides
-        self._others: Sequence[str] = ()
         self._forged = forged
         self.draft = Draft(
             kit.serializer,
@@ -88,11 +76,9 @@ class Saving:
         )
         self._loop = SaveLoop(kit, self.draft, listener)
         self._block = Block(self._loop, self.draft)
-        self._ids = Ids(kit, self.draft, self._loop, listener)
         # threads of one request may use the session first at the same time
         # and who is told of a statement that is repeated, in the same thread
-        self._loading = threading.RLock()
-        self._concluded: Standing | None = None
+        self._loading = RLock()
 
     def __del__(self) -> None:
         try:
@@ -141,10 +127,6 @@ class Saving:
         """Whether the response is on its way."""
         return self._loop.late
 
-    @late.setter
-    def late(self, late: bool) -> None:
-        self._loop.late = late
-
     @property
     def max_age(self) -> int | None:
         """Seconds that the browser keeps the cookie, as far as is stored."""
@@ -153,9 +135,11 @@ class Saving:
         return cookie_max_age(self._kit, self.draft)
 
     @property
-    def remembered(self) -> bool:
-        """Whether the session was given a time-out of its own, or lost it."""
-        return self.draft.remembered and not self.closed
+    def persists(self) -> bool:
+        """Whether the browser is to be told how long it keeps its cookie."""
+        if self.draft.remembered and not self.closed:
+            return True
+        return self.refreshed and bool(self.max_age)
 
     @property
     def refreshed(self) -> bool:
@@ -329,12 +313,24 @@ class Saving:
 
         :raises pyramid_mysql_session.SessionError: nothing was stored.
         """
-        try:
-            self._conclude_in_time(time.monotonic())
-        except SessionError as exc:
-            self._listener.failed(exc)
-            raise
+        if not self._loop.quiet:
+            try:
+                self._conclude_in_time(time.monotonic())
+            except SessionError as exc:
+                self._listener.failed(exc)
+                raise
         self._concluded = self._loop.at
+
+    def leave(self) -> bool:
+        """
+        Note that the response is on its way.
+
+        :returns: whether the store was asked for the session, or has it now.
+        """
+        self._loop.late = True
+        # what nobody holds now nobody can change unseen
+        self.draft.let_go()
+        return self.used and bool(self.presented or self.session_id)
 
     def retract(self) -> None:
         """
@@ -367,6 +363,10 @@ class Saving:
             raise
         if self.late and not self._block.entered:
             self._ids.end()
+
+    @property
+    def _ids(self) -> Ids:
+        return Ids(self._kit, self.draft, self._loop, self._listener)
 
     def _check(self) -> None:
         """Raise what would prevent the response from settling the id."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from .draft import Data, Draft
@@ -57,27 +58,35 @@ def due(kit: SessionKit, draft: Draft, data: Data, record: Any) -> Due:
     idle = idle_timeout(kit, draft, data)
     max_age = cookie_max_age(kit, draft)
     _, created, expires, _, now = record
-    if (idle is None and max_age is None) or kit.touch_interval == 'never':
-        return Due(False, False, idle, max_age, expires - now)
-    shortest = min(each for each in (idle, max_age) if each is not None)
-    interval = kit.touch_interval
-    if interval == 'auto':
-        interval = shortest // 10
-    interval = min(int(interval), max(shortest - int(interval), 0))
-    last = None
-    if kit.absolute_timeout is not None:
-        last = created + kit.absolute_timeout
+    left = expires - now
+    interval = _interval(kit.touch_interval, idle, max_age)
+    if interval is None:
+        return Due(False, False, idle, max_age, left)
     # seconds since it was moved, as far as that can be told
-    age = interval if idle is None else now + idle - expires
-    touch = (
-        age >= max(interval, 1)
-        # there is one deadline at least
-        and (idle is None or now + idle > expires)
-        and (last is None or last > expires)
-    )
+    age = interval if idle is None else idle - left
+    absolute = kit.absolute_timeout
+    # no deadline is later than that, and one there is
+    latest = absolute is not None and expires >= created + absolute
+    touch = age >= interval and age > 0 and not latest
     # the deadline does not tell when the browser was told, if it is as late
-    # as may be, or the time-outs were longer once
-    unknown = expires == last or age < 0
-    # a cookie that lives for seconds only is set as often as it can be
-    cookie = max_age is not None and (touch or unknown or not interval)
-    return Due(touch, cookie, idle, max_age, expires - now)
+    # as may be, or the time-outs were longer once; a cookie that lives for
+    # seconds only is set as often as it can be
+    cookie = max_age is not None and (
+        touch or latest or age < 0 or not interval
+    )
+    return Due(touch, cookie, idle, max_age, left)
+
+
+@lru_cache
+def _interval(
+    touch_interval: int | str, idle: int | None, max_age: int | None
+) -> int | None:
+    """Return seconds after which a touch is due; ``None`` if it never is."""
+    limits = [each for each in (idle, max_age) if each is not None]
+    if not limits or touch_interval == 'never':
+        return None
+    shortest = min(limits)
+    interval = shortest // 10
+    if touch_interval != 'auto':
+        interval = int(touch_interval)
+    return min(interval, max(shortest - interval, 0))

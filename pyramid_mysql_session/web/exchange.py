@@ -50,23 +50,15 @@ class Exchange:
         saved.
     """
 
-    __slots__ = (
-        '_cookie',
-        '_deferred',
-        '_on_use',
-        '_policy',
-        '_presented',
-        '_registry',
-        '_request',
-        '_response',
-        '_saving',
-        '_session',
-        '_telling',
-        '_told',
-        '_userid',
-        '_value',
-        '_visitors',
-    )
+    # of what the subscribers know
+    _told: SessionError | None = None
+    _telling = False
+    _deferred = False
+    _userid: Any = UNKNOWN
+    # the Set-Cookie line of the response, and the value in it
+    _cookie: str | None = None
+    _value: str | None = None
+    _response: Any = EXPECTED
 
     def __init__(
         self,
@@ -78,27 +70,18 @@ class Exchange:
     ) -> None:
         self._policy = policy
         self._visitors = visitors
-        self._userid: Any = UNKNOWN
-        # of what the subscribers know
-        self._told: SessionError | None = None
-        self._telling = False
         self._request = request
         self._registry = request.registry
-        self._deferred = False
         self._on_use = on_use
-        # the Set-Cookie line of the response, and the value in it
-        self._cookie: str | None = None
-        self._value: str | None = None
-        self._presented = policy.reader.read(request)
-        self._saving = Saving(
-            kit, self, self._presented.session_ids, self._presented.forged
+        self._presented = presented = policy.reader.read(request)
+        self._saving = saving = Saving(
+            kit, self, presented.session_ids, presented.forged
         )
-        self._session: Any = MySQLSession(self._saving)
-        self._response = EXPECTED
+        self._session: Any = MySQLSession(saving)
         if is_answered(request):
             # nobody calls us any more
             self._response = None
-            self._saving.late = True
+            saving.leave()
             return
         request.add_response_callback(self._respond)
         request.add_finished_callback(self._finish)
@@ -223,19 +206,14 @@ class Exchange:
 
     def _leave(self, request: Any) -> None:
         """Let go of the request, which is answered."""
-        saving = self._saving
-        saving.late = True
-        # what nobody holds now nobody can change unseen
-        saving.draft.let_go()
-        # the store was asked for it, or has it now
-        if saving.used and (saving.presented or saving.session_id):
+        if self._saving.leave():
             self._on_use(request)
         # request, session and this hold one another: let no cycle stay
         response, self._response = self._response, None
         self._request = self._session = None
         if response is EXPECTED:
             # there is no response that could tell of a new id
-            saving.save()
+            self._saving.save()
 
     def _conclude(self) -> None:
         try:
@@ -276,11 +254,24 @@ class Exchange:
         complete(self._request, response)
 
     def _write(self, response: Any) -> None:
-        saving, policy = self._saving, self._policy
+        saving = self._saving
         if not saving.used:
             return
         session_id = saving.session_id
-        persists = saving.remembered or (saving.max_age and saving.refreshed)
+        if (
+            session_id is None
+            or session_id != saving.presented
+            or session_id in self._presented.outdated
+            or saving.persists
+        ):
+            self._write_cookie(response, session_id)
+        vary_on_cookie(response)
+        outer = invoking(self._request)
+        if outer is not None:
+            self._tell(outer)
+
+    def _write_cookie(self, response: Any, session_id: str | None) -> None:
+        saving, policy = self._saving, self._policy
         # a subrequest may have set another one meanwhile
         other = forwarded(self._request, policy)
         if session_id is None:
@@ -291,19 +282,12 @@ class Exchange:
                     other.retract()
         else:
             stale = other is not None and other.session_id != session_id
-            reissue = session_id in self._presented.outdated
-            if session_id != saving.presented or (
-                (reissue or persists) and not stale
-            ):
+            if session_id != saving.presented or not stale:
                 value = policy.signer.sign(session_id)
                 self._set_cookie(response, value, saving.max_age)
                 if other is not None and not other.is_of(saving):
                     # the browser will not learn of it
                     other.retract()
-        vary_on_cookie(response)
-        outer = invoking(self._request)
-        if outer is not None:
-            self._tell(outer)
 
     def _tell(self, outer: Any) -> None:
         """Let the request that invoked this one pass on what it says."""

@@ -41,7 +41,7 @@ def has_committed(request: Any) -> bool:
 def go_first(request: Any, callback: Any) -> None:
     """Let a finished callback of a request be called before all others."""
     callbacks = request.finished_callbacks
-    if callback in callbacks:
+    if len(callbacks) > 1 and callback in callbacks:
         callbacks.remove(callback)
         callbacks.appendleft(callback)
 

@@ -148,7 +148,7 @@ def test_session_that_is_changed_after_the_response_keeps_its_user(
     session_id = visit(None, 'ada', write)
     session = make_session(session_id)
     dict(session)
-    session._saving.late = True
+    session._saving.leave()
     listener.known_userid = UNKNOWN
     write(session)
     session.save()

@@ -139,7 +139,8 @@ class TestAbandon:
         session = make_session()
         session['a'] = 1
         session._saving.abandon()
-        session._saving.late = late
+        if late:
+            session._saving.leave()
 
         with session.locked():
             session['a'] = 2
@@ -190,7 +191,7 @@ class TestAbandon:
 class TestAfterTheResponse:
     @pytest.fixture
     def session(self, session):
-        session._saving.late = True
+        session._saving.leave()
         yield session
         session._saving.discard()
 
@@ -257,7 +258,7 @@ class TestAfterTheResponse:
     ):
         session = make_session()
         session['a'] = 1
-        session._saving.late = True
+        session._saving.leave()
 
         with pytest.raises(SessionError, match='The response is on its way'):
             session.save()

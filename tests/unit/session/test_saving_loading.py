@@ -20,7 +20,7 @@ class TestLoading:
         session.save()
         conclude(session)
         session._saving.abandon()
-        session._saving.late = True
+        session._saving.leave()
 
         assert not session._saving.used
         assert store.calls == []

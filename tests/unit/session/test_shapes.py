@@ -346,7 +346,7 @@ def test_change_through_a_view_of_the_session_is_saved_later(
     session = make_session(session_id)
     values, mapping = session.values(), session.keys().mapping
     conclude(session)
-    session._saving.late = True
+    session._saving.leave()
     session._draft.let_go()
 
     next(iter(values))['late'] = 1

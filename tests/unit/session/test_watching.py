@@ -40,7 +40,7 @@ def depart(make_session, stored):
         session = make_session(stored({'list': [], 'inner': {'x': []}}))
         assert session
         conclude(session)
-        session._saving.late = True
+        session._saving.leave()
         session._saving.draft.let_go()
         return session
 
@@ -116,7 +116,7 @@ class TestAtTheEnd:
         self, make_session, caplog
     ):
         session = make_session()
-        session._saving.late = True
+        session._saving.leave()
         session['a'] = 1
 
         del session
@@ -147,7 +147,7 @@ class TestAtTheEnd:
         self, make_session, session_id, store, caplog
     ):
         session = make_session(session_id)
-        session._saving.late = True
+        session._saving.leave()
         store.calls.clear()
 
         del session
@@ -171,7 +171,7 @@ class TestHeld:
         session = make_session(stored({'inner': {'list': []}}))
         items = session['inner']['list']
         conclude(session)
-        session._saving.late = True
+        session._saving.leave()
         session._saving.draft.let_go()
         del session
         gc.collect()
