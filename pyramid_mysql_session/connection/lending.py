@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -49,6 +50,11 @@ class Lender:
         max_age: float,
     ) -> None:
         self.pooled = pooled
+        #: Take a connection from the pool, and put it back.
+        self.borrow = pooled.dedicated_connection
+        self.put_back: Callable[[Any], None] = _close
+        if isinstance(pooled, OwnPool):
+            self.borrow, self.put_back = pooled.take, pooled.cache
         self.limit = limit
         self.belongings = Belongings(pooled, limit or 1)
         #: Whether there was ever a connection.
@@ -61,7 +67,7 @@ class Lender:
         # only those that were made, or used, since then are trusted
         self._made_since = self._used_since = -math.inf
 
-    def lend(self, most: float = math.inf) -> Lease:
+    def lend(self, most: float | None = None) -> Lease:
         """
         Return a lease as soon as one is free.
 
@@ -72,7 +78,7 @@ class Lender:
         if self.limit is None:
             return Lease(self)
         gate = self.belongings.gate
-        wait = min(self._wait, most)
+        wait = self._wait if most is None else min(self._wait, most)
         ticket = gate.enter(wait)
         if ticket is None:
             raise StoreUnavailable(
@@ -82,22 +88,8 @@ class Lender:
             )
         return Lease(self, gate, ticket)
 
-    def borrow(self) -> Any:
-        """Take a connection from the pool."""
-        if isinstance(self.pooled, OwnPool):
-            return self.pooled.take()
-        return self.pooled.dedicated_connection()
-
-    def put_back(self, pooled: Any) -> None:
-        """Put back what :meth:`borrow` has returned."""
-        if isinstance(self.pooled, OwnPool):
-            self.pooled.cache(pooled)
-        else:
-            pooled.close()
-
-    def trusts(self, known: Known) -> bool:
-        """Tell whether a connection may be used again."""
-        now = time.monotonic()
+    def trusts(self, known: Known, now: float) -> bool:
+        """Tell whether a connection may be used again at a moment."""
         return (
             known.clean
             and known.made >= self._made_since
@@ -137,16 +129,13 @@ class Lease:
         none.
     """
 
-    __slots__ = (
-        '_fresh',
-        '_gate',
-        '_known',
-        '_lender',
-        '_opened',
-        '_pooled',
-        '_ticket',
-        'idle_for',
-    )
+    _pooled: Any = None
+    _known: Known | None = None
+    # whether the connection was made for this, and when it was there
+    _fresh = False
+    _opened = 0.0
+    #: For how many seconds it had been idle by then.
+    idle_for = 0.0
 
     def __init__(
         self,
@@ -157,13 +146,6 @@ class Lease:
         self._lender = lender
         self._gate = gate
         self._ticket = ticket
-        self._pooled: Any = None
-        self._known: Known | None = None
-        # whether the connection was made for this, and when it was there
-        self._fresh = False
-        self._opened = 0.0
-        #: For how many seconds it had been idle by then.
-        self.idle_for = 0.0
 
     def open(self) -> Connection:
         """
@@ -184,25 +166,27 @@ class Lease:
                     'Raise its maxconnections, or build it with '
                     'blocking=True.',
                 ) from exc
-        driver, known = self._trusted()
         now = time.monotonic()
+        driver, known = self._trusted(now)
         self._known = known
         known.clean = False
-        self._opened = now
-        self.idle_for = 0.0 if self._fresh else now - known.used
         lender.connected = True
-        return Connection(
-            driver,
-            known,
-            lender.limit is not None,
-            not self._fresh and now - lender.read_only_at > ASK_EVERY,
-        )
+        if self._fresh:
+            self._opened = time.monotonic()
+            self.idle_for = 0.0
+            sceptical = False
+        else:
+            self._opened = now
+            self.idle_for = now - known.used
+            sceptical = now - lender.read_only_at > ASK_EVERY
+        return Connection(driver, known, lender.limit is not None, sceptical)
 
     def done(self, connection: Connection) -> None:
         """Note that the work is done, and nothing of it left."""
+        now = time.monotonic()
         if connection.read_only and self._fresh:
-            self._lender.read_only_at = time.monotonic()
-        self._clean()
+            self._lender.read_only_at = now
+        self._clean(now)
 
     def recover(self, verdict: Verdict | None = None) -> None:
         """
@@ -227,7 +211,7 @@ class Lease:
         except DriverError:
             self.drop()
         else:
-            self._clean()
+            self._clean(time.monotonic())
 
     def drop(self) -> None:
         """Close the connection, and take another the next time."""
@@ -243,31 +227,31 @@ class Lease:
 
     def give_back(self) -> None:
         """Let others have the connection, unless something is left in it."""
-        if self._known is not None and not self._known.clean:
+        known, self._known = self._known, None
+        if known is not None and not known.clean:
             self.drop()
         pooled, self._pooled = self._pooled, None
-        self._known = None
         if pooled is not None:
             self._lender.put_back(pooled)
         ticket, self._ticket = self._ticket, None
-        if self._gate is not None and ticket is not None:
-            self._gate.leave(ticket)
+        if ticket is not None:
+            self._gate.leave(ticket)  # type: ignore[union-attr]
 
-    def _clean(self) -> None:
+    def _clean(self, now: float) -> None:
         if self._known is not None:
-            self._known.used = time.monotonic()
+            self._known.used = now
             self._known.clean = True
 
     def _raw(self) -> Any:
         driver = self._pooled.dbapi_connection
         return driver.driver() if isinstance(driver, Deferred) else driver
 
-    def _trusted(self) -> tuple[Any, Known]:
+    def _trusted(self, now: float) -> tuple[Any, Known]:
         """Return the driver connection, replaced if it has to be."""
         lender, deferred = self._lender, self._pooled.dbapi_connection
         if isinstance(deferred, Deferred):
             known = deferred.known
-            self._fresh = known is None or not lender.trusts(known)
+            self._fresh = known is None or not lender.trusts(known, now)
             if self._fresh:
                 # it may be there if a signal came before it was known
                 deferred.close()
@@ -283,7 +267,7 @@ class Lease:
             )
         # nobody knows how old one is that somebody else has made
         known = lender.belongings.know(deferred)
-        self._fresh = not (deferred.open and lender.trusts(known))
+        self._fresh = not (deferred.open and lender.trusts(known, now))
         if self._fresh:
             with suppress(DriverError):
                 deferred.close()
@@ -316,6 +300,11 @@ def see_that_it_is_one(pool: Any) -> PooledDB:
             ]
         )
     return pool
+
+
+def _close(pooled: Any) -> None:
+    """Give a connection back to a pool of DBUtils."""
+    pooled.close()
 
 
 def _type(value: Any) -> str:

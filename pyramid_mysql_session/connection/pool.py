@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -63,7 +62,11 @@ class ConnectionPool:
         :raises pyramid_mysql_session.StoreUnavailable: and its relatives,
             for every error of the driver.
         """
-        return self._run(self._lend(), work)
+        lease = self._lend()
+        try:
+            return self._attempt(lease, work)[1]
+        finally:
+            self._take_back(lease)
 
     def run_now(self, work: Callable[[Connection], T]) -> T:
         """
@@ -71,7 +74,11 @@ class ConnectionPool:
 
         Nothing is waited for but answers, and a free connection for a second.
         """
-        return self._run(self._lend(_AT_ONCE), work, patient=False)
+        lease = self._lend(_AT_ONCE)
+        try:
+            return self._attempt(lease, work, patient=False)[1]
+        finally:
+            self._take_back(lease)
 
     @contextmanager
     def transaction(
@@ -120,28 +127,10 @@ class ConnectionPool:
         """Whether :meth:`close` was called."""
         return self._closed
 
-    def _lend(self, most: float = math.inf) -> Lease:
-        self._refuse_if_closed()
-        return self._lender.lend(most)
-
-    def _run(
-        self,
-        lease: Lease,
-        work: Callable[[Connection], T],
-        patient: bool = True,
-    ) -> T:
-        try:
-            _, result = self._attempt(lease, work, patient=patient)
-            return result
-        finally:
-            self._take_back(lease)
-
-    def _refuse_if_closed(self) -> None:
+    def _lend(self, most: float | None = None) -> Lease:
         if self._closed:
-            raise StoreUnavailable(
-                'The session store is closed',
-                'It was closed with close(); build a new session factory.',
-            )
+            raise _closed()
+        return self._lender.lend(most)
 
     def _take_back(self, lease: Lease) -> None:
         lease.give_back()
@@ -161,7 +150,8 @@ class ConnectionPool:
             connection = None
             try:
                 # the store may have been closed during a wait
-                self._refuse_if_closed()
+                if self._closed:
+                    raise _closed()
                 connection = lease.open()
                 if trial is not None:
                     connection.repeated = True
@@ -207,3 +197,10 @@ class ConnectionPool:
                     self._outage.over(connection.phase is Phase.COMMITTING)
                 return connection, result
             trial.pause()
+
+
+def _closed() -> StoreUnavailable:
+    return StoreUnavailable(
+        'The session store is closed',
+        'It was closed with close(); build a new session factory.',
+    )
