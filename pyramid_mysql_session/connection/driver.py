@@ -83,6 +83,7 @@ class Connection:
     :param sceptical: whether the answer of a server that takes no writes is
         to be asked for again on another connection.
 
+    :ivar ours: as above; then it is neither started nor finished.
     :ivar phase: what it is doing, for whoever has to understand an error.
     :ivar repeated: whether what is being done was tried before.
     :ivar in_doubt: whether it may have been done then.
@@ -100,13 +101,11 @@ class Connection:
     ) -> None:
         self._driver = driver
         self._known = known
-        self._ours = ours
+        self.ours = ours
         self._sceptical = sceptical
 
     def start(self) -> None:
         """End whatever was left in it, a snapshot too."""
-        if self._ours:
-            return
         driver, known = self._driver, self._known
         if not known.fits:
             _see_that_it_fits(driver)

@@ -76,7 +76,7 @@ class Lender:
         """
         self.belongings.notice_fork()
         if self.limit is None:
-            return Lease(self)
+            return Lease(self, None, None)
         gate = self.belongings.gate
         wait = self._wait if most is None else min(self._wait, most)
         ticket = gate.enter(wait)
@@ -140,8 +140,8 @@ class Lease:
     def __init__(
         self,
         lender: Lender,
-        gate: Gate | None = None,
-        ticket: Ticket | None = None,
+        gate: Gate | None,
+        ticket: Ticket | None,
     ) -> None:
         self._lender = lender
         self._gate = gate
@@ -183,10 +183,9 @@ class Lease:
 
     def done(self, connection: Connection) -> None:
         """Note that the work is done, and nothing of it left."""
-        now = time.monotonic()
         if connection.read_only and self._fresh:
-            self._lender.read_only_at = now
-        self._clean(now)
+            self._lender.read_only_at = time.monotonic()
+        self._clean()
 
     def recover(self, verdict: Verdict | None = None) -> None:
         """
@@ -207,11 +206,11 @@ class Lease:
                 self.drop()
                 return
         try:
-            self._raw().rollback()
+            self._pooled.dbapi_connection.rollback()
         except DriverError:
             self.drop()
         else:
-            self._clean(time.monotonic())
+            self._clean()
 
     def drop(self) -> None:
         """Close the connection, and take another the next time."""
@@ -237,44 +236,41 @@ class Lease:
         if ticket is not None:
             self._gate.leave(ticket)  # type: ignore[union-attr]
 
-    def _clean(self, now: float) -> None:
+    def _clean(self) -> None:
         if self._known is not None:
-            self._known.used = now
+            self._known.used = time.monotonic()
             self._known.clean = True
-
-    def _raw(self) -> Any:
-        driver = self._pooled.dbapi_connection
-        return driver.driver() if isinstance(driver, Deferred) else driver
 
     def _trusted(self, now: float) -> tuple[Any, Known]:
         """Return the driver connection, replaced if it has to be."""
-        lender, deferred = self._lender, self._pooled.dbapi_connection
-        if isinstance(deferred, Deferred):
-            known = deferred.known
+        lender, pooled = self._lender, self._pooled
+        if isinstance(pooled, Deferred):
+            known = pooled.known
             self._fresh = known is None or not lender.trusts(known, now)
             if self._fresh:
                 # it may be there if a signal came before it was known
-                deferred.close()
-                known = lender.belongings.know(deferred.driver())
-                deferred.known = known
-            return deferred.driver(), known
-        if not is_of_driver(deferred):
+                pooled.close()
+                known = lender.belongings.know(pooled.driver())
+                pooled.known = known
+            return pooled.driver(), known
+        driver = pooled.dbapi_connection
+        if not is_of_driver(driver):
             raise SettingsError(
                 [
                     'mysql_session.pool: expected connections of mysqlclient, '
-                    f'PooledDB(MySQLdb, …), not {_type(deferred)}'
+                    f'PooledDB(MySQLdb, …), not {_type(driver)}'
                 ]
             )
         # nobody knows how old one is that somebody else has made
-        known = lender.belongings.know(deferred)
-        self._fresh = not (deferred.open and lender.trusts(known, now))
+        known = lender.belongings.know(driver)
+        self._fresh = not (driver.open and lender.trusts(known, now))
         if self._fresh:
             with suppress(DriverError):
-                deferred.close()
+                driver.close()
             self._replace()
-            deferred = self._pooled.dbapi_connection
-            known = lender.belongings.know(deferred)
-        return deferred, known
+            driver = pooled.dbapi_connection
+            known = lender.belongings.know(driver)
+        return driver, known
 
     def _replace(self) -> None:
         """Have DBUtils make a connection in the place of a closed one."""

@@ -34,6 +34,11 @@ class Deferred:
         return self._driver
 
     @property
+    def dbapi_connection(self) -> Deferred:
+        """What it is called where DBUtils wraps connections."""
+        return self
+
+    @property
     def made(self) -> bool:
         """Whether it was made, and not closed since."""
         return self._driver is not None
@@ -73,7 +78,12 @@ class OwnPool(PooledDB):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self._lock = _Lock()
 
-    def take(self) -> Any:
+    def steady_connection(self) -> Deferred:
+        # not in the wrapper that executes failed statements again
+        connection: Deferred = self._creator()
+        return connection
+
+    def take(self) -> Deferred:
         """
         Return a connection without the usual wrapper.
 
@@ -82,13 +92,14 @@ class OwnPool(PooledDB):  # type: ignore[misc]
         """
         with self._lock:
             if self._idle_cache:
-                return self._idle_cache.pop(0)
+                idle: Deferred = self._idle_cache.pop(0)
+                return idle
         return self.steady_connection()
 
-    def cache(self, con: Any) -> None:
+    def cache(self, con: Deferred) -> None:
         # the cache is a queue: one that could not be made must not stand
         # before those that are of use
-        if con.dbapi_connection.made:
+        if con.made:
             with self._lock:
                 # no transaction is in it, and there are not too many
                 self._idle_cache.append(con)

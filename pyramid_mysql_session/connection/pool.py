@@ -156,12 +156,14 @@ class ConnectionPool:
                 if trial is not None:
                     connection.repeated = True
                     connection.in_doubt = trial.in_doubt
-                connection.start()
+                if not connection.ours:
+                    connection.start()
                 if in_transaction:
                     connection.begin()
                 result = work(connection)
                 if not in_transaction:
-                    connection.finish()
+                    if not connection.ours:
+                        connection.finish()
                     lease.done(connection)
             except ReadOnlyAnswer:
                 # the next connection is a new one, whose answer counts

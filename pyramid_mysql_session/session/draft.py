@@ -433,13 +433,11 @@ class Draft:
     def let_go(self) -> None:
         """Look at nested data no longer, if nobody holds any of it."""
         containers = self._containers
-        if (
-            not self._viewed
-            and containers is not None
-            and not (
-                containers.held(self.data, self._prints)
-                or containers.has_others(self.data, self._prints)
-            )
+        if containers is None or self._viewed:
+            return
+        if not (
+            containers.held(self.data, self._prints)
+            or containers.has_others(self.data, self._prints)
         ):
             self._prints = {}
 

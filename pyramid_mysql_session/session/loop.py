@@ -62,8 +62,13 @@ class SaveLoop:
         return (
             at.status is Status.LIVE
             and at.doubt is None
-            and not (at.due.touch or at.outdated or at.emptied)
-            and not (self._kit.asks_userid or self._draft.may_differ)
+            and not (
+                at.due.touch
+                or at.outdated
+                or at.emptied
+                or self._kit.asks_userid
+                or self._draft.may_differ
+            )
         )
 
     def timeout(self) -> int | None:

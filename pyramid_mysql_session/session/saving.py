@@ -82,13 +82,13 @@ class Saving:
 
     def __del__(self) -> None:
         try:
-            over = not self.late or self.closed
+            loop = self._loop
         except AttributeError:
             # debuggers and copy make objects whose __init__ did not run
-            over = True
-        if over:
             return
-        if self._loop.at.ending:
+        if not loop.late or loop.at.closed:
+            return
+        if loop.at.ending:
             log.warning(
                 'a session was to be ended after the response, and is not: '
                 'call save() after invalidate()'
@@ -108,7 +108,9 @@ class Saving:
             # which of them it is only the store knows
             self.load()
         at = self._loop.at
-        return self.presented if at.status is Status.UNREAD else at.session_id
+        if at.status is Status.UNREAD:
+            return self.presented
+        return at.session_id
 
     @property
     def handle(self) -> str | None:
@@ -330,7 +332,9 @@ class Saving:
         self._loop.late = True
         # what nobody holds now nobody can change unseen
         self.draft.let_go()
-        return self.used and bool(self.presented or self.session_id)
+        return self.draft.data is not None and bool(
+            self._session_ids or self._loop.at.session_id
+        )
 
     def retract(self) -> None:
         """

@@ -27,7 +27,8 @@ def watch(draft: Draft) -> None:
     is looked at again whenever the interpreter collects garbage, for as long
     as anybody holds such an object.
     """
-    if not _warn(draft) and draft.is_held():
+    held = draft.is_held()
+    if (held or draft.may_differ) and not _warn(draft) and held:
         with _lock:
             if len(_watched) < _MOST:
                 _watched.append(draft)

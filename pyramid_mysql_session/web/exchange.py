@@ -159,11 +159,11 @@ class Exchange:
 
     def _judge(self, request: Any) -> None:
         """Let what the request came to decide what is saved."""
+        if getattr(request, 'exception', None) is None:
+            return
         if is_thrown_away(request):
             self._saving.discard()
-        elif not self._policy.set_on_exception and (
-            getattr(request, 'exception', None) is not None
-        ):
+        elif not self._policy.set_on_exception:
             self._saving.abandon()
 
     def _finish(self, request: Any) -> None:
@@ -184,7 +184,8 @@ class Exchange:
             elif self._response is not EXPECTED:
                 if not self._saving.concluded:
                     self._conclude()
-                self._complete()
+                if self._cookie is not None:
+                    self._complete()
         except BaseException:
             self._undo()
             raise
@@ -199,9 +200,7 @@ class Exchange:
     def _complete(self) -> None:
         """Add the cookie that somebody has removed from the response."""
         response = self._response
-        if self._cookie is not None and not self._policy.is_set_by(
-            response, self._value
-        ):
+        if not self._policy.is_set_by(response, self._value):
             self._add_cookie(response)
 
     def _leave(self, request: Any) -> None:
@@ -250,7 +249,8 @@ class Exchange:
         response.status = rendered.status
         response.headerlist = rendered.headerlist
         response.app_iter = rendered.app_iter
-        self._complete()
+        if self._cookie is not None:
+            self._complete()
         complete(self._request, response)
 
     def _write(self, response: Any) -> None:
