@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from types import SimpleNamespace
 
 import pytest
 
@@ -35,10 +34,9 @@ class SaveContract:
     def different_numbers(self, monkeypatch):
         """Make revisions of numbers that never repeat, where random may."""
         counter = itertools.count(1)
-        numbers = SimpleNamespace(
-            randbits=lambda bits: (1 << bits) - next(counter)
+        monkeypatch.setattr(
+            revisions, '_randbits', lambda bits: (1 << bits) - next(counter)
         )
-        monkeypatch.setattr(revisions, 'secrets', numbers)
 
     @pytest.fixture
     def store(self, make_store):

@@ -24,7 +24,6 @@ log = logging.getLogger(__name__)
 
 #: What the driver raises.
 DriverError = MySQLdb.Error
-THREAD_SAFETY = MySQLdb.threadsafety
 
 #: Seconds after which a connection is asked anew whether its server takes
 #: writes.

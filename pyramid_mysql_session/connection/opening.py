@@ -33,7 +33,6 @@ def open_pool(
         if passed_in
         else make_pooled(
             _connect_options(settings),
-            settings.connection_limit,
             settings.lock_timeout,
             settings.session_variables,
         ),

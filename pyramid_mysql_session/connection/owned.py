@@ -8,7 +8,7 @@ from typing import Any
 
 from dbutils.pooled_db import PooledDB
 
-from .driver import THREAD_SAFETY, DriverError, connect
+from .driver import connect
 
 
 class Deferred:
@@ -18,8 +18,6 @@ class Deferred:
     PooledDB calls its creator while it holds the lock of the whole pool: a
     slow connect would stop every other thread. This one takes no time.
     """
-
-    threadsafety = THREAD_SAFETY
 
     #: What is known of the driver's connection, by whoever lends it.
     known: Any = None
@@ -52,9 +50,6 @@ class Deferred:
     def rollback(self) -> None:
         if self._driver is not None:
             self._driver.rollback()
-
-    def cursor(self, *args: Any) -> Any:
-        return self.driver().cursor(*args)
 
 
 class _Lock(RLock):  # type: ignore[misc]
@@ -107,7 +102,6 @@ class OwnPool(PooledDB):  # type: ignore[misc]
 
 def make_pooled(
     options: dict[str, Any],
-    limit: int,
     lock_timeout: int,
     variables: Sequence[str] = (),
 ) -> PooledDB:
@@ -115,15 +109,9 @@ def make_pooled(
     Make a pool of connections that are as this package wants them.
 
     :param options: what mysqlclient's ``connect`` takes.
-    :param limit: most connections that it opens.
     :param lock_timeout: seconds that a statement waits for a lock.
     :param variables: what else is set for each connection, in SQL.
     """
-
     return OwnPool(
-        lambda: Deferred(lambda: connect(options, lock_timeout, variables)),
-        maxcached=limit,
-        reset=False,
-        ping=0,
-        failures=(DriverError,),
+        lambda: Deferred(lambda: connect(options, lock_timeout, variables))
     )

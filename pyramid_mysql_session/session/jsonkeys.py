@@ -11,19 +11,25 @@ from .merge import MOST_LEVELS
 # such a key is stored as this and its JSON, and so is a text that begins so
 _MARK = '~'
 
-_is_suspicious = re.compile(
-    r'"(?:~|(?:-?[0-9][0-9.e+-]*|true|false|null)":)'
-).search
+#: Where this is not in some JSON, no key of it was escaped.
+BEGIN = f'"{_MARK}'
+
+_DIGITS = bytes.maketrans(b'123456789', b'000000000')
+_is_suspicious = re.compile(r'"(?:-?[0-9][0-9.e+-]*|true|false|null)":').search
 
 
 def may_need_escape(payload: str) -> bool:
     """Tell whether data that became this JSON may have such keys."""
-    return _is_suspicious(payload) is not None
-
-
-def may_be_escaped(payload: str) -> bool:
-    """Tell whether this JSON may have keys that were escaped."""
-    return f'"{_MARK}' in payload
+    if BEGIN in payload:
+        return True
+    # a tenth of what the expression costs, where no key ends with a digit
+    ends_with_digit = b'0":' in payload.encode().translate(_DIGITS)
+    return (
+        ends_with_digit
+        or '"true":' in payload
+        or '"false":' in payload
+        or '"null":' in payload
+    ) and _is_suspicious(payload) is not None
 
 
 def escape(value: Any, levels: int = MOST_LEVELS + 1) -> Any:

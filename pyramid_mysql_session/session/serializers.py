@@ -65,7 +65,7 @@ class JSONSerializer:
         if isinstance(payload, bytes):
             payload = payload.decode('utf-8')
         data: Data
-        if jsonkeys.may_be_escaped(payload):
+        if jsonkeys.BEGIN in payload:
             data = self._decode_keys(payload)
             return data
         if payload.startswith('{'):

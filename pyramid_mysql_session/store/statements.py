@@ -52,6 +52,7 @@ class Statements:
         self._revision = column('revision')
         self._userid = column('userid')
         self._tracks = access.table.tracks_devices
+        self._of_session = f' FROM {access.name} WHERE {self._key} = '
         # a request that saves needs it twice, a page's requests ten times
         self._id = lru_cache(_REMEMBERED)(
             partial(_literal_of, shard_bytes=shard_bytes)
@@ -63,7 +64,7 @@ class Statements:
 
     def of_session(self, session_id: str) -> str:
         """Write what follows the columns of a SELECT."""
-        return f' FROM {self._access.name} {self._where(session_id)}'
+        return self._of_session + self._id(session_id)
 
     def find_live(self, session_ids: Sequence[str]) -> tuple[str, str]:
         """Write the columns and the rest of a SELECT."""

@@ -21,7 +21,7 @@ class ServerClock(Clock):
             'database': database.name,
             'charset': 'utf8mb4',
         }
-        self.pool = make_pooled(self._options, limit=3, lock_timeout=1)
+        self.pool = make_pooled(self._options, lock_timeout=1)
         self.move(0)
 
     def move(self, seconds):

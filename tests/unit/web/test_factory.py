@@ -104,7 +104,7 @@ class TestPool:
             'write_timeout': 10,
             'charset': 'utf8mb4',
         }
-        assert made.rest == (10, 5, ())
+        assert made.rest == (5, ())
 
     def test_settings_say_how_to_connect(self, make_factory, made, my_cnf):
         options = {
@@ -135,7 +135,7 @@ class TestPool:
 
         ssl = {'ca': '/ca.pem', 'cert': '/cert.pem', 'key': '/key.pem'}
         assert made.options == {**options, 'ssl': ssl}
-        assert made.rest == (4, 6, ('wsrep_sync_wait = 7',))
+        assert made.rest == (6, ('wsrep_sync_wait = 7',))
 
     def test_option_file_says_what_the_settings_leave_open(
         self, make_factory, made, my_cnf
