@@ -324,12 +324,13 @@ class Draft:
 
     def _note_stored(self) -> None:
         """Note that what the last payload was made of is stored."""
-        data, before = self.data or {}, self._prints_of_payload
-        self._prints = {
-            key: before.get(key, known)
-            for key, known in self._prints.items()
-            if key in data
-        }
+        if self._prints:
+            data, before = self.data or {}, self._prints_of_payload
+            self._prints = {
+                key: before.get(key, known)
+                for key, known in self._prints.items()
+                if key in data
+            }
         # those that came meanwhile are not
         self._changes -= self._changes_of_payload
         self._changes_of_payload = 0

@@ -413,18 +413,18 @@ class SaveLoop:
             self._draft.saved(change.payload)
         else:
             emptied = at.emptied
-        due = Due(
-            idle=self.timeout(),
-            max_age=cookie_max_age(self._kit, self._draft),
-            left=at.due.left if self.late else None,
-        )
-        self.at = at._replace(
-            status=at.status if change.new_id is None else Status.LIVE,
-            session_id=change.new_id or at.session_id,
-            revision=revision,
-            outdated=at.outdated and change.payload is None,
-            due=due,
-            emptied=emptied,
-            doubt=None,
+        max_age = cookie_max_age(self._kit, self._draft)
+        self.at = Standing(
+            Status.LIVE if change.new_id else at.status,
+            change.new_id or at.session_id,
+            revision,
+            at.created,
+            at.clock,
+            at.outdated and change.payload is None,
+            at.new,
+            Due(max_age=max_age, left=at.due.left if self.late else None),
+            emptied,
+            at.ending,
+            at.leaving,
         )
         self.refreshed = True

@@ -126,7 +126,7 @@ def shows_all(serializer: Any, payload: Payload | None) -> bool:
     return (
         isinstance(serializer, JSONSerializer)
         and isinstance(payload, str)
-        and not _is_spaced(payload)
+        and not ('": ' in payload and _is_spaced(payload))
     )
 
 

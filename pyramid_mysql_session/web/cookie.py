@@ -25,6 +25,8 @@ _COOKIE_LENGTH = -(
     -(hashlib.new(_HASH).digest_size + SESSION_ID_LENGTH) * 4 // 3
 )
 
+# in the place of a value; no name has it
+_VALUE = '{}'
 _PORT = re.compile(':[0-9]*$')
 
 
@@ -179,16 +181,19 @@ class CookiePolicy(NamedTuple):
         secure = self.secure
         if secure == 'auto':
             secure = scheme == 'https'
-        line: str = make_cookie(
-            self.name,
-            value,
-            max_age=max_age,
-            path=self.path,
-            domain=self.domain,
-            secure=secure,
-            httponly=self.httponly,
-            samesite=self.samesite,
-        )
+        look = {
+            'path': self.path,
+            'domain': self.domain,
+            'secure': secure,
+            'httponly': self.httponly,
+            'samesite': self.samesite,
+        }
+        line: str
+        if value is None or max_age is not None:
+            # it tells a date
+            line = make_cookie(self.name, value, max_age=max_age, **look)
+        else:
+            line = _line(self.name, **look).replace(_VALUE, value, 1)
         return line
 
     def doubt(self, scheme: str, host: str) -> str | None:
@@ -271,6 +276,13 @@ class CookiePolicy(NamedTuple):
             elif key.lower() == 'domain':
                 domain = value
         return (self.name, path, _domain(domain)) == self.scope
+
+
+@lru_cache
+def _line(name: str, **look: Any) -> str:
+    """Make a line to put the value in, which takes a moment."""
+    line: str = make_cookie(name, _VALUE, **look)
+    return line
 
 
 def _domain(name: str | None) -> str:
