@@ -121,7 +121,7 @@ def app(request, database):
         (remember, ['SELECT', 'UPDATE']),
         (empty, ['SELECT', 'DELETE']),
         (log_out, ['DELETE']),
-        (log_in_anew, ['START', 'DELETE', 'INSERT', 'COMMIT']),
+        (log_in_anew, ['UPDATE']),
         (lock, ['START', 'SELECT', 'COMMIT']),
         (lock_and_update, ['START', 'SELECT', 'UPDATE', 'COMMIT']),
     ],
