@@ -72,7 +72,7 @@ class IMySQLSessionStore(Interface):
 
         :param userid: text or a whole number for the userid column.
         :param replaces: ids of sessions that are ended, under every id that
-            they had, in the same transaction.
+            they had, in the same moment.
         :param device: a :class:`~pyramid_mysql_session.store.results.Device`;
             it is noted where devices are tracked, here and below.
         :param ended: a list that gets those of ``replaces`` that were there,

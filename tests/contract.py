@@ -144,6 +144,78 @@ class StoreContract(UsersContract, SaveContract):
         assert store.load(ONE) is None
         assert store.load(TWO).payload == '{"b":2}'
 
+    def test_create_that_replaces_begins_anew(self, make_store, clock):
+        store = make_store(absolute_timeout=70)
+        first = store.create(ONE, '{"a":1}', IDLE, 'ada')
+        clock.move(50)
+
+        revision = store.create(TWO, '{"b":2}', IDLE, replaces=(ONE,))
+
+        assert revision != first
+        assert store.load(TWO) == (
+            '{"b":2}',
+            clock.now,
+            clock.now + 70,
+            revision,
+            clock.now,
+        )
+        assert store.for_user('ada') == []
+        (found,) = store.newest(9)
+        assert (found.handle, found.userid) == (handle(TWO), None)
+        assert store.save(ONE, '{"a":2}', first, IDLE) == (None, None)
+        assert store.touch(ONE, IDLE) is False
+
+    def test_create_that_replaces_what_was_renewed_ends_it(
+        self, store, renewed
+    ):
+        ended = []
+        store.create(TWO, '{}', IDLE, 'bob', replaces=(ONE,), ended=ended)
+
+        assert ended == [ONE]
+        assert store.load(renewed) is None
+        assert len(store.for_user('bob')) == 1
+
+    def test_create_may_replace_what_has_expired(self, store, expired, clock):
+        ended = []
+        store.create(TWO, '{}', IDLE, replaces=(ONE,), ended=ended)
+
+        assert ended == [ONE]
+        assert store.load(ONE) is None
+        assert store.load(TWO).expires == clock.now + IDLE
+
+    def test_create_tried_again_tells_what_it_has_replaced(
+        self, store, revision
+    ):
+        first = store.create(TWO, '{"b":2}', IDLE, replaces=(ONE,))
+        ended = []
+
+        # the answer to the first was lost
+        again = store.create(TWO, '{}', IDLE, replaces=(ONE,), ended=ended)
+
+        assert (again, ended) == (first, [ONE])
+        assert store.load(TWO).payload == '{"b":2}'
+
+    def test_create_that_replaces_another_with_one_that_is_there_ends_it(
+        self, store, revision
+    ):
+        other = store.create(TWO, '{"b":2}', IDLE)
+        ended = []
+
+        again = store.create(TWO, '{}', IDLE, replaces=(ONE,), ended=ended)
+
+        assert (again, ended) == (other, [ONE])
+        assert store.load(ONE) is None
+        assert store.load(TWO).payload == '{"b":2}'
+
+    def test_create_that_replaces_waits_for_a_lock_in_vain(
+        self, store, revision
+    ):
+        with store.locked(ONE), pytest.raises(LockTimeout):
+            store.create(TWO, '{}', IDLE, replaces=(ONE,))
+
+        assert store.load(TWO) is None
+        assert store.load(ONE).revision == revision
+
     def test_create_that_replaces_ends_several_under_any_id(
         self, store, renewed
     ):

@@ -538,10 +538,15 @@ class UsersContract:
             (None, (None, None)),
         ],
     )
+    @pytest.mark.parametrize('replaces', [(), (TWO,)], ids=['', 'replaces'])
     def test_device_is_noted_with_a_new_session(
-        self, tracking, clock, noted, shown
+        self, tracking, clock, noted, shown, replaces
     ):
-        tracking.create(ONE, '{}', IDLE, 'ada', device=noted)
+        for each in replaces:
+            tracking.create(each, '{}', IDLE, 'ada', (), Device(IPV6, 'Lynx'))
+            clock.move(7)
+
+        tracking.create(ONE, '{}', IDLE, 'ada', replaces, device=noted)
 
         assert self.device(tracking) == (clock.now, *shown)
 

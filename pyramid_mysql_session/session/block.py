@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, TypeGuard
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, NamedTuple, TypeGuard
 
 from ..errors import StoreUnavailable
 from .draft import Draft
 from .loop import SaveLoop
 from .standing import Standing
+
+
+class Unread(NamedTuple):
+    """How a session is loaded that nobody has read."""
+
+    #: Locks its record, and gives it.
+    lock: Callable[[], AbstractContextManager[Any]]
+    #: Loads the session from that record; tells whether it could.
+    take_in: Callable[[Any], bool]
+    #: Loads it as ever.
+    load: Callable[[], None]
 
 
 class Block:
@@ -27,12 +38,15 @@ class Block:
         self.entered = False
 
     @contextmanager
-    def run(self, check: Callable[[], None]) -> Iterator[None]:
+    def run(
+        self, check: Callable[[], None], unread: Unread | None = None
+    ) -> Iterator[None]:
         """
         Run a block; an exception takes back all that it changed.
 
         :param check: raises what would prevent the response from storing
             what this block leaves to it.
+        :param unread: loads the session, if that has still to be done.
         """
         loop = self._loop
         if self.entered or loop.busy:
@@ -44,26 +58,40 @@ class Block:
             loop.settle()
         self.entered = True
         try:
-            if loop.at.stored:
-                yield from self._under_lock(check)
-            else:
-                with self._undone_on_error():
-                    yield
-                    check()
+            yield from self._under_lock(check, unread)
         finally:
             self.entered = False
 
-    def _under_lock(self, check: Callable[[], None]) -> Iterator[None]:
+    @contextmanager
+    def _lock(self, unread: Unread | None) -> Iterator[Any]:
+        """Lock the row, and bring the data up to date; ``None`` without."""
+        loop = self._loop
+        if unread is not None:
+            with unread.lock() as row:
+                if unread.take_in(row.record):
+                    yield row
+                    return
+            # why there is no such session takes more than a lock to find out
+            unread.load()
+        if not loop.at.stored:
+            yield None
+            return
+        with loop.lock_row() as row:
+            loop.take(row.record)
+            yield row
+
+    def _under_lock(
+        self, check: Callable[[], None], unread: Unread | None
+    ) -> Iterator[None]:
         loop = self._loop
         row: Any = None
         before, change = None, None
         try:
-            with loop.lock_row() as row:
-                loop.take(row.record)
+            with self._lock(unread) as row:
                 before = self._mark()
                 yield
                 check()
-                if loop.at.stored:
+                if row is not None and loop.at.stored:
                     change = loop.next_change(final=False)
                     if change is not None and not loop.write(row, change):
                         change = None

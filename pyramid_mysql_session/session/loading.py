@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from .draft import Data, Draft
 from .kit import SessionKit
@@ -35,22 +36,41 @@ def load(
     elif not record.alive:
         reason = 'expired'
     else:
-        try:
-            payload, current = kit.seal.open(record.payload, session_id)
-            data = draft.decode(payload)
-        except ValueError:
-            reason = 'undecodable'
-        else:
-            standing = Standing(
-                status or Status.LIVE,
-                session_id,
-                record.revision,
-                record.created,
-                record.now - time.monotonic(),
-                not current,
-                new=False,
-                due=due(kit, draft, data, record),
-            )
-            return standing, data, None
+        taken = take_in(kit, draft, session_id, record, status)
+        if taken is not None:
+            return *taken, None
+        reason = 'undecodable'
     # an id that was not found is never used again
     return Standing(status or Status.NEW), None, reason
+
+
+def take_in(
+    kit: SessionKit,
+    draft: Draft,
+    session_id: str,
+    record: Any,
+    status: Status | None = None,
+) -> tuple[Standing, Data] | None:
+    """
+    Begin with a record that lives.
+
+    :param status: as above.
+    :returns: what is known of it, and its data; ``None`` if nobody can read
+        it.
+    """
+    try:
+        payload, current = kit.seal.open(record.payload, session_id)
+        data = draft.decode(payload)
+    except ValueError:
+        return None
+    standing = Standing(
+        status or Status.LIVE,
+        session_id,
+        record.revision,
+        record.created,
+        record.now - time.monotonic(),
+        not current,
+        new=False,
+        due=due(kit, draft, data, record),
+    )
+    return standing, data

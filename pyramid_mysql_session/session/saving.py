@@ -7,14 +7,15 @@ import time
 from _thread import RLock
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from ..errors import SessionError, StoreUnavailable
-from .block import Block
+from .block import Block, Unread
 from .draft import Data, Draft
 from .ids import Ids
 from .kit import SessionKit
-from .loading import load
+from .loading import load, take_in
 from .loop import SaveLoop
 from .standing import Standing, Status
 from .timing import cookie_max_age
@@ -349,12 +350,23 @@ class Saving:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Lock the record for a read-modify-write, and save at the end."""
-        self.load()
+        unread = None
+        if (
+            self._loop.at.status is Status.UNREAD
+            and len(self._session_ids) == 1
+            and not self._block.entered
+        ):
+            # one statement locks and loads
+            lock = partial(self._kit.store.locked, self._session_ids[0])
+            unread = Unread(lock, self._take_in, self._load_for_block)
+        else:
+            self.load()
         theirs: BaseException | None = None
         try:
-            # before it is known what others have stored
-            self._learn_userid()
-            with self._block.run(self._check):
+            if unread is None:
+                # before it is known what others have stored
+                self._learn_userid()
+            with self._block.run(self._check, unread):
                 try:
                     yield
                 except BaseException as exc:
@@ -371,6 +383,25 @@ class Saving:
     @property
     def _ids(self) -> Ids:
         return Ids(self._kit, self.draft, self._loop, self._listener)
+
+    def _take_in(self, record: Any) -> bool:
+        """Load the session from its record, unless it was loaded meanwhile."""
+        with self._loading:
+            # another thread, or who was told of an error, may have used it
+            if record is None or self._loop.at.status is not Status.UNREAD:
+                return False
+            taken = take_in(
+                self._kit, self.draft, self._session_ids[0], record
+            )
+            if taken is None:
+                return False
+            self._loop.at, self.draft.data = taken
+        self._learn_userid()
+        return True
+
+    def _load_for_block(self) -> None:
+        self.load()
+        self._learn_userid()
 
     def _check(self) -> None:
         """Raise what would prevent the response from settling the id."""

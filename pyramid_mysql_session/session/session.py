@@ -233,7 +233,7 @@ class MySQLSession(MutableMapping[str, Any]):
         Drop data and id; what follows goes into a new, empty session.
 
         With the response the session ends under every id that it ever had,
-        in the same transaction that creates the new one. OWASP's session
+        in the same moment in which the new one begins. OWASP's session
         management cheat sheet asks for this at log-out.
         """
         self._saving.invalidate()

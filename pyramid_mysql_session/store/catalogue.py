@@ -214,8 +214,12 @@ class Catalogue:
             )
         }
 
-    def references(self, kind: Kind) -> list[Reference]:
-        """Return the foreign keys that refer to the table, if seen."""
+    def references(self, kind: Kind) -> list[Reference] | None:
+        """
+        Return the foreign keys that refer to the table, if seen.
+
+        :returns: ``None`` when it took too long to look for them.
+        """
         try:
             rows = self._connection.fetch(
                 # MariaDB has to open each table of the schema, which may
@@ -232,13 +236,23 @@ class Catalogue:
         except DriverError as exc:
             if error_code(exc) != _TOO_LATE:
                 raise
-            return []
+            return None
         return [
             Reference(*map(text, row))
             for referenced, *row in rows
             # in MariaDB they are equal without regard to case and accents
             if text(referenced) == kind.name
         ]
+
+    def has_triggers(self) -> bool:
+        """Tell whether the table has triggers that the user can see."""
+        return bool(
+            self._connection.fetch(
+                'SELECT 1 FROM information_schema.TRIGGERS '
+                f'WHERE EVENT_OBJECT_SCHEMA = {self._schema} '
+                f'AND EVENT_OBJECT_TABLE = {self._table} LIMIT 1'
+            )
+        )
 
     def has_transactions(self, engine: str) -> bool:
         """Tell whether a storage engine has transactions."""

@@ -10,7 +10,12 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from ..connection.driver import Connection, packet_too_large
+from ..connection.driver import (
+    Connection,
+    DriverError,
+    packet_too_large,
+    verdict_on,
+)
 from ..errors import (
     LockTimeout,
     PayloadTooLarge,
@@ -112,6 +117,17 @@ class Records:
         insert = self._write.insert(
             session_id, payload, revision, idle_timeout, userid, device
         )
+        replace = None
+        if len(replaces) == 1 and access.table.holds_nothing_else:
+            replace = self._write.replace(
+                replaces[0],
+                session_id,
+                payload,
+                revision,
+                idle_timeout,
+                userid,
+                device,
+            )
         missed: set[str] = set()
         # an attempt that nobody knows of may have ended them
         gone = set(replaces)
@@ -119,6 +135,14 @@ class Records:
         def work(connection: Connection) -> int:
             self._see_what_it_takes(connection)
             missed.clear()
+            # whoever is in doubt has to look who has which row
+            if (
+                replace is not None
+                and not connection.in_doubt
+                and self._replace(connection, replace)
+            ):
+                gone.update(replaces)
+                return revision
             found = set()
             if replaces:
                 connection.begin()
@@ -315,6 +339,18 @@ class Records:
         if statement.payload is None:
             return connection.execute(statement.head + statement.rest)
         return connection.execute(*statement, self._access.packet_limit)
+
+    def _replace(self, connection: Connection, update: Statement) -> bool:
+        """Give the row of a session to another, if it is there and can be."""
+        try:
+            return bool(self._send(connection, update))
+        except DriverError as exc:
+            verdict = verdict_on(exc, connection.phase)
+            if verdict.in_doubt or not verdict.meaning.of_rows:
+                raise
+            # a foreign key that the check has not seen may only let it go, or
+            # an earlier attempt has stored the other
+            return False
 
     def _delete_family(self, connection: Connection, session_id: str) -> bool:
         """Delete the row of a session whatever its id is by now."""

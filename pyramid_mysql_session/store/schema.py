@@ -24,6 +24,7 @@ from .surroundings import (
     check_history,
     check_kind,
     check_references,
+    is_usual,
 )
 
 
@@ -53,6 +54,9 @@ class Table:
         self.quoted = '.'.join(quoted(part) for part in name if part)
         #: The quoted name of the index on the key, known after a check.
         self.key_index = '`PRIMARY`'
+        #: Whether nothing but what we write belongs to a row, as far as a
+        #: check has seen.
+        self.holds_nothing_else = False
 
     def column(self, name: str) -> str:
         """Return the quoted name of a column, by its default name."""
@@ -126,10 +130,19 @@ class Table:
         check_leading(layout, columns, indexes, staying, catalogue, findings)
         check_engine(kind, catalogue, findings)
         check_history(kind, findings)
-        check_references(catalogue.references(kind), findings)
+        references = catalogue.references(kind)
+        check_references(references or (), findings)
         check_binary_log(connection, findings)
         findings.raise_if_wrong()
 
+        ours = {layout.key(name) for name in layout.names}
+        self.holds_nothing_else = (
+            is_usual(kind)
+            and all(columns[each].generated for each in columns.keys() - ours)
+            # None if that took too long
+            and references == []
+            and not catalogue.has_triggers()
+        )
         data = columns[layout.key('data')]
         self._check_character_set(data, connection)
         # a JSON column has no size of its own; it is a LONGTEXT inside

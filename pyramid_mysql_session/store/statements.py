@@ -83,23 +83,40 @@ class Statements:
         userid: UserID | None,
         device: Device | None,
     ) -> Statement:
-        access = self._access
-        user = _userid(userid)
+        row = self._row(session_id, revision, idle_timeout, userid, device)
         self._fit(payload)
-        tracked = self._tracked(device)
-        more = ''.join(f'{column}, ' for column in tracked)
-        values = ''.join(f'{value}, ' for value in tracked.values())
-        timeouts = (idle_timeout, access.absolute_timeout)
-        idle = min(each for each in timeouts if each is not None)
         return Statement(
-            f'INSERT INTO {access.name} ({self._key}, {self._created}, '
-            f'{self._expires}, {self._revision}, {self._userid}, {more}'
-            f'{self._data}) '
-            f'VALUES ({self._id(session_id)}, UNIX_TIMESTAMP(), '
-            f'UNIX_TIMESTAMP() + {idle:d}, {revision:d}, '
-            f'{user}, {values}',
+            f'INSERT INTO {self._access.name} ({", ".join(row)}, '
+            f'{self._data}) VALUES ({", ".join(row.values())}, ',
             payload,
             ')',
+        )
+
+    def replace(
+        self,
+        replaced: str,
+        session_id: str,
+        payload: Payload,
+        revision: int,
+        idle_timeout: int | None,
+        userid: UserID | None,
+        device: Device | None,
+    ) -> Statement:
+        """
+        Write what gives the row of a session to a new one.
+
+        :param replaced: an id that the session has or had.
+        """
+        # nothing that is known of the one is left to the other
+        device = device or Device()
+        row = self._row(session_id, revision, idle_timeout, userid, device)
+        self._fit(payload)
+        setting = ', '.join(f'{name} = {row[name]}' for name in row)
+        return Statement(
+            f'UPDATE {self._access.name} {self._by_key} '
+            f'SET {setting}, {self._data} = ',
+            payload,
+            f' WHERE {self.of_family(replaced)}',
         )
 
     def update(
@@ -168,9 +185,9 @@ class Statements:
         """
         # without a hint, which both servers take only in this form of DELETE,
         # they read and lock every row of a small table
+        name = self._access.name
         return (
-            f'DELETE {self._access.name} FROM {self._access.name} '
-            f'FORCE INDEX ({self._access.table.key_index}) '
+            f'DELETE {name} FROM {name} {self._by_key} '
             f'WHERE {self.has_key(some)} AND {condition}'
         )
 
@@ -203,11 +220,7 @@ class Statements:
         """
         # both servers read and lock every row of a small table without a
         # hint, which a DELETE takes only in the form that names the table
-        access = self._access
-        return (
-            f'FROM {access.name} FORCE INDEX ({access.table.key_index}) '
-            f'WHERE {condition}'
-        )
+        return f'FROM {self._access.name} {self._by_key} WHERE {condition}'
 
     def of_family(self, session_id: str) -> str:
         """Write what is true of the row of a session, renewed or not."""
@@ -263,6 +276,30 @@ class Statements:
 
     def _between(self, least: bytes, greatest: bytes) -> str:
         return f"{self._key} BETWEEN x'{least.hex()}' AND x'{greatest.hex()}'"
+
+    @property
+    def _by_key(self) -> str:
+        return f'FORCE INDEX ({self._access.table.key_index})'
+
+    def _row(
+        self,
+        session_id: str,
+        revision: int,
+        idle_timeout: int | None,
+        userid: UserID | None,
+        device: Device | None,
+    ) -> dict[str, str]:
+        """Return SQL for a new row without its payload, by quoted names."""
+        timeouts = (idle_timeout, self._access.absolute_timeout)
+        idle = min(each for each in timeouts if each is not None)
+        return {
+            self._key: self._id(session_id),
+            self._created: 'UNIX_TIMESTAMP()',
+            self._expires: f'UNIX_TIMESTAMP() + {idle:d}',
+            self._revision: f'{revision:d}',
+            self._userid: _userid(userid),
+            **self._tracked(device),
+        }
 
     def _tracked(self, device: Device | None) -> dict[str, str]:
         """Return SQL for the device columns, by their quoted names."""

@@ -68,6 +68,14 @@ def check_engine(kind: Kind, catalogue: Catalogue, findings: Findings) -> None:
         )
 
 
+def is_usual(kind: Kind) -> bool:
+    """Tell whether it is a table as this package makes one."""
+    return (kind.type.upper(), (kind.engine or '').lower()) == (
+        'BASE TABLE',
+        'innodb',
+    )
+
+
 def check_history(kind: Kind, findings: Findings) -> None:
     """See whether rows stay that were deleted."""
     if kind.type.upper() == 'SYSTEM VERSIONED':

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from pyramid_mysql_session import StoreUnavailable
+from pyramid_mysql_session import SessionEnded, StoreUnavailable
 from tests.faults.proxy import lose_answer, lose_statement
 from tests.faults.views import (
     append,
@@ -16,6 +16,7 @@ from tests.faults.views import (
     renew,
     tab,
 )
+from tests.helpers import record
 
 LOSSES = pytest.mark.parametrize('loss', [lose_statement, lose_answer])
 
@@ -93,13 +94,24 @@ class TestOnce:
         assert lost == []
 
     @pytest.mark.parametrize(
-        'pattern', ['^START', '^DELETE', '^INSERT', '^COMMIT']
+        ('changes', 'pattern'),
+        [
+            ('', '^UPDATE'),
+            ('ADD note INT', '^START'),
+            ('ADD note INT', '^DELETE'),
+            ('ADD note INT', '^INSERT'),
+            ('ADD note INT', '^COMMIT'),
+        ],
     )
     def test_session_after_invalidate_replaces_the_old(
-        self, proxied, proxy, rows, lost, loss, pattern
+        self, proxied, proxy, database, rows, lost, loss, changes, pattern
     ):
+        ended = record(proxied, SessionEnded)
         proxied.run(append('old'))
         old = tab(proxied).cookies['session']
+        if changes:
+            database.query(f'ALTER TABLE sessions {changes}')
+        proxied.store.check_table()
         rule = proxy.on(pattern, loss)
 
         proxied.run(invalidate_and_append)
@@ -109,6 +121,7 @@ class TestOnce:
         assert proxied.run(data).json == {'items': ['new']}
         assert rows() == 1
         assert lost == []
+        assert [event.how for event in ended] == ['invalidate']
 
     def test_renewal_moves_the_row_once(
         self, proxied, proxy, rows, lost, loss
@@ -223,6 +236,24 @@ class TestOthersSavedMeanwhile:
                 proxied.run(increment)
             assert proxied.run(data).json == {'n': number + 1}
 
+    @pytest.mark.parametrize(
+        'other',
+        [append('other'), renew, log_out],
+        ids=['save', 'renewal', 'log-out'],
+    )
+    def test_session_after_invalidate_replaces_the_old(
+        self, proxied, proxy, rows, loss, other
+    ):
+        proxied.run(append('old'))
+        proxy.on('^UPDATE', Others(proxied, loss, other))
+
+        proxied.run(invalidate_and_append)
+
+        assert proxied.run(data).json == {'items': ['new']}
+        # who comes after the end begins a session of their own
+        begun = loss is lose_answer and other not in (renew, log_out)
+        assert rows() == 1 + begun
+
     def test_log_out_by_another_is_final(
         self, proxied, proxy, rows, lost, loss
     ):
@@ -280,6 +311,22 @@ class TestDoubt:
 
         assert proxied.run(data).json == {'items': ['first']}
         assert rows() == 1
+
+    @pytest.mark.parametrize('times', range(1, 5))
+    def test_replacement_of_unknown_outcome_is_tried_once_more(
+        self, proxied, proxy, rows, lost, loss, times
+    ):
+        ended = record(proxied, SessionEnded)
+        proxied.run(append('old'))
+        # the first attempt has one statement, those that follow have several
+        proxy.on('^(UPDATE|COMMIT)', loss, times=times)
+
+        proxied.run(invalidate_and_append)
+
+        assert proxied.run(data).json == {'items': ['new']}
+        assert rows() == 1
+        assert len(ended) == 1
+        assert lost == []
 
     def test_end_of_unknown_outcome_is_tried_once_more(
         self, proxied, proxy, rows, lost, loss
@@ -368,6 +415,7 @@ class TestLate:
             ('^INSERT', [append('mine')], ['mine']),
             ('^UPDATE', [append('first'), append('mine')], ['first', 'mine']),
             ('^UPDATE', [append('first'), renew], ['first']),
+            ('^UPDATE', [append('old'), invalidate_and_append], ['new']),
         ],
     )
     def test_statement_that_arrives_after_its_repetition_does_nothing(

@@ -166,7 +166,7 @@ class TestFamilies:
             thread.start()
             wait_until(
                 lambda: any(
-                    info and info.startswith('DELETE')
+                    info and info.startswith('UPDATE' if follows else 'DELETE')
                     for info in connections(database).values()
                 )
             )

@@ -11,6 +11,7 @@ from pyramid_mysql_session import (
     PayloadNotSerializable,
     SessionLost,
     SessionMerged,
+    SessionRejected,
 )
 from tests.helpers import connections, record, twin, wait_until
 
@@ -135,7 +136,7 @@ class TestReadModifyWrite:
             app.run(view)
 
         verbs = [statement.split()[0] for statement in log]
-        assert verbs == ['SELECT', 'START', 'SELECT', 'COMMIT']
+        assert verbs == ['START', 'SELECT', 'COMMIT']
 
     def test_session_without_a_row_needs_no_lock(self, app, rows, statements):
         def view(request):
@@ -164,6 +165,77 @@ class TestReadModifyWrite:
 
         assert browser.run(read).json == {'count': 2}
         assert rows() == 2
+
+
+class TestUnread:
+    """A session that the request has not read is loaded under the lock."""
+
+    def test_others_wait_for_the_block(self, app, make_app):
+        # one connection each, and a second of waiting
+        other = twin(app, make_app(lock_timeout=1))
+
+        def view(request):
+            with request.session.locked():
+                assert other.run(read).json['count'] == 0
+                with pytest.raises(LockTimeout):
+                    other.run(increment)
+                request.session['count'] += 1
+
+        app.run(view)
+        other.run(increment)
+
+        assert app.run(read).json['count'] == 2
+
+    @pytest.mark.parametrize(
+        ('end', 'reason'),
+        [
+            ('DELETE FROM sessions', 'unknown'),
+            ('UPDATE sessions SET expires = UNIX_TIMESTAMP() - 1', 'expired'),
+            ("UPDATE sessions SET data = '{'", 'undecodable'),
+        ],
+    )
+    def test_session_that_is_gone_is_a_new_one_without_a_lock(
+        self, app, other, database, end, reason
+    ):
+        database.query(end)
+        rejected = record(app, SessionRejected)
+        cookie = app.cookies['session']
+
+        def view(request):
+            # there is one connection
+            with request.session.locked():
+                assert request.session == {}
+                assert request.session.new
+                assert app.store.count() == (reason == 'undecodable')
+                request.session['count'] = 7
+
+        app.run(view)
+
+        assert [event.reason for event in rejected] == [reason]
+        assert app.cookies['session'] != cookie
+        assert app.run(read).json == {'count': 7}
+
+    def test_renewed_session_is_left_alone(self, app, other):
+        other.run(lambda request: request.session.renew_id())
+        rejected = record(app, SessionRejected)
+
+        def view(request):
+            with request.session.locked():
+                return dict(request.session)
+
+        assert app.run(view).json == {}
+        assert [event.reason for event in rejected] == ['renewed']
+        assert other.run(read).json == {'count': 0, 'list': [1]}
+
+    def test_session_is_read_though_its_lock_was_not_given(
+        self, app, stranger
+    ):
+        def view(request):
+            with pytest.raises(LockTimeout), request.session.locked():
+                raise AssertionError
+            return dict(request.session)
+
+        assert app.run(view).json == {'count': 0, 'list': [1]}
 
 
 class TestError:

@@ -20,6 +20,8 @@ USERS = 400
 IDS = [make_session_id() for _ in range(ROWS)]
 FRESH = make_session_id()
 OTHER = make_session_id()
+# too old for a server to lag behind
+GONE = f'00000001{make_session_id()[8:]}'
 
 
 def lock_and_save(store):
@@ -45,7 +47,15 @@ CASES = {
     'create': (lambda store: store.create(FRESH, '{}', 60), ['INSERT']),
     'create instead of another': (
         lambda store: store.create(OTHER, '{}', 60, replaces=[IDS[-2]]),
-        ['PRIMARY', 'INSERT'],
+        ['PRIMARY'],
+    ),
+    'create instead of two': (
+        lambda store: store.create(OTHER, '{}', 60, replaces=IDS[-3:-1]),
+        ['PRIMARY', 'PRIMARY', 'INSERT'],
+    ),
+    'create instead of one that is gone': (
+        lambda store: store.create(OTHER, '{}', 60, replaces=[GONE]),
+        ['PRIMARY', 'PRIMARY', 'PRIMARY', 'INSERT'],
     ),
     'save': (lambda store: store.save(IDS[-1], '{}', 1, 60), ['PRIMARY']),
     'save under another id': (

@@ -87,6 +87,7 @@ class TestCost:
             'COLUMNS',
             'STATISTICS',
             'REFERENTIAL_CONSTRAINTS',
+            'TRIGGERS',
         ]
         assert len(log) == len(asked) + 2
 
@@ -108,6 +109,7 @@ class TestCost:
             catalogue.kind()
             catalogue.columns()
             catalogue.indexes()
+            catalogue.has_triggers()
             return [fetch(f'EXPLAIN {sql}')[0][-1] for sql in asked]
 
         for extra in app.store._pool.run(explain):
