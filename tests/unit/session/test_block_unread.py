@@ -265,7 +265,7 @@ class TestElsewhere:
     def test_session_that_is_late_is_locked_and_loaded_at_once(
         self, unread, store
     ):
-        unread._saving.late = True
+        unread._saving.leave()
 
         with unread.locked():
             unread['number'] = 2
