@@ -406,7 +406,7 @@ class Sequence:
                 request.lineage.ended = True
             self.cookie = now
         saving.leave()
-        if saving.refreshed and was != now is not None:
+        if saving._loop.refreshed and was != now is not None:
             row = [
                 json.loads(row.payload)
                 for row in self.store.rows.values()

@@ -234,7 +234,7 @@ class Connection:
         if locking:
             rest += ' FOR UPDATE'
         if not (ask or locking) and now - known.asked < ASK_EVERY:
-            return self.fetch(f'SELECT {columns}{rest}', locking)
+            return self.fetch(f'SELECT {columns}{rest}')
         rows = self.fetch(f'SELECT {columns}, {_READ_ONLY}{rest}', locking)
         answer = rows
         if not rows and none_counts:

@@ -156,10 +156,10 @@ class Lease:
         :raises pyramid_mysql_session.SettingsError: those of the passed-in
             pool are of no use.
         """
-        lender = self._lender
-        if self._pooled is None:
+        lender, pooled = self._lender, self._pooled
+        if pooled is None:
             try:
-                self._pooled = lender.borrow()
+                pooled = self._pooled = lender.borrow()
             except TooManyConnectionsError as exc:
                 raise StoreUnavailable(
                     'The passed-in pool has no free connection',
@@ -167,11 +167,21 @@ class Lease:
                     'blocking=True.',
                 ) from exc
         now = time.monotonic()
-        driver, known = self._trusted(now)
-        self._known = known
+        if isinstance(pooled, Deferred):
+            known = pooled.known
+            fresh = known is None or not lender.trusts(known, now)
+            if fresh:
+                # it may be there if a signal came before it was known
+                pooled.close()
+                known = lender.belongings.know(pooled.driver())
+                pooled.known = known
+            driver = pooled.driver()
+        else:
+            driver, known, fresh = self._trusted(now)
+        self._known, self._fresh = known, fresh
         known.clean = False
         lender.connected = True
-        if self._fresh:
+        if fresh:
             self._opened = time.monotonic()
             self.idle_for = 0.0
             sceptical = False
@@ -241,18 +251,13 @@ class Lease:
             self._known.used = time.monotonic()
             self._known.clean = True
 
-    def _trusted(self, now: float) -> tuple[Any, Known]:
-        """Return the driver connection, replaced if it has to be."""
+    def _trusted(self, now: float) -> tuple[Any, Known, bool]:
+        """
+        Return the driver connection of somebody else's pool.
+
+        :returns: with it, whether it had to be replaced.
+        """
         lender, pooled = self._lender, self._pooled
-        if isinstance(pooled, Deferred):
-            known = pooled.known
-            self._fresh = known is None or not lender.trusts(known, now)
-            if self._fresh:
-                # it may be there if a signal came before it was known
-                pooled.close()
-                known = lender.belongings.know(pooled.driver())
-                pooled.known = known
-            return pooled.driver(), known
         driver = pooled.dbapi_connection
         if not is_of_driver(driver):
             raise SettingsError(
@@ -263,14 +268,14 @@ class Lease:
             )
         # nobody knows how old one is that somebody else has made
         known = lender.belongings.know(driver)
-        self._fresh = not (driver.open and lender.trusts(known, now))
-        if self._fresh:
+        fresh = not (driver.open and lender.trusts(known, now))
+        if fresh:
             with suppress(DriverError):
                 driver.close()
             self._replace()
             driver = pooled.dbapi_connection
             known = lender.belongings.know(driver)
-        return driver, known
+        return driver, known, fresh
 
     def _replace(self) -> None:
         """Have DBUtils make a connection in the place of a closed one."""

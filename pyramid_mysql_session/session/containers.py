@@ -12,6 +12,7 @@ from . import jsonkeys
 from .merge import clone, combine, fingerprint, of_kind, same
 
 _MISSING: Any = object()
+_CONTAINERS = frozenset({dict, list})
 _SCALARS = frozenset({str, int, float, bool, bytes, type(None)})
 
 
@@ -19,29 +20,49 @@ class Containers:
     """
     The dicts and lists that the session made; others are the application's.
 
+    :param root: a dict of the session's that holds all of them.
+
     What the application put into a session may be a default of a module or
     stand in the session of another visitor: it is never changed here.
     """
 
-    __slots__ = ('_made',)
+    __slots__ = ('_made', '_root')
 
-    def __init__(self) -> None:
+    def __init__(self, root: Any = None) -> None:
+        self._root = root
         # the objects are kept, so that no other gets one's id
         self._made: dict[int, Any] = {}
 
     def note(self, value: Any) -> None:
         """Take all dicts and lists in a value for the session's own."""
-        for part in parts(value):
-            self.add(part)
+        self._made.update(
+            {
+                id(part): part
+                for part in parts(value)
+                if type(part) in _CONTAINERS
+            }
+        )
+
+    def note_tree(self, value: Any) -> None:
+        """Do the same with what is made of nothing but JSON, and quickly."""
+        if type(value) not in _CONTAINERS:
+            return
+        found = [value]
+        # it grows meanwhile
+        for part in found:
+            below = part.values() if type(part) is dict else part
+            if not _SCALARS.issuperset(map(type, below)):
+                found += [each for each in below if type(each) in _CONTAINERS]
+        self._made.update(zip(map(id, found), found, strict=True))
 
     def add(self, part: Any) -> None:
         """Take one dict or list for the session's own, not what is in it."""
-        if type(part) in (dict, list):
+        if type(part) in _CONTAINERS:
             self._made[id(part)] = part
 
     def made(self, value: Any) -> bool:
         """Tell whether the session made this object."""
-        return id(value) in self._made
+        return id(value) in self._made or value is self._root
 
     def held(self, data: Any, keys: Iterable[Any]) -> bool:
         """
@@ -52,14 +73,15 @@ class Containers:
 
         :param keys: of the values of which anybody has seen a part.
         """
+        made = self._made
+        # most stand in one place
+        if _most_references(made) <= _HELD_AT_ONCE + 1:
+            return False
         often = [
             (key, count)
-            for key, count in _references(self._made, data)
-            # most stand in one place
+            for key, count in _references(made, data)
             if count > _HELD_BY_US + 1
         ]
-        if not often:
-            return False
         inside = Counter(
             id(child)
             for part in parts(_values(data, keys))
@@ -181,21 +203,27 @@ def _references(made: dict[int, Any], root: Any) -> Iterator[tuple[int, int]]:
             yield key, sys.getrefcount(part)
 
 
+def _most_references(made: dict[int, Any]) -> int:
+    return max(map(sys.getrefcount, made.values()), default=0)
+
+
 # how many references our own registry and the looking itself make
 ((_, _HELD_BY_US),) = _references({0: []}, None)
+_HELD_AT_ONCE = _most_references({0: []})
 
 
 def _values(data: Any, keys: Iterable[Any]) -> list[Any]:
     return [data[key] for key in keys if key in data]
 
 
-def parts(value: Any) -> Iterator[Any]:
-    """Iterate over a value and all in it, but scalars; each object once."""
+def parts(value: Any) -> list[Any]:
+    """Return a value and all in it, but scalars; each object once."""
+    if type(value) in _SCALARS:
+        return []
+    found = [value]
     seen = {id(value)}
-    pending = [] if type(value) in _SCALARS else [value]
-    while pending:
-        part = pending.pop()
-        yield part
+    # it grows meanwhile
+    for part in found:
         below = children(part)
         # most hold nothing but scalars, which is seen without a loop here
         if _SCALARS.issuperset(map(type, below)):
@@ -203,7 +231,8 @@ def parts(value: Any) -> Iterator[Any]:
         for child in below:
             if type(child) not in _SCALARS and id(child) not in seen:
                 seen.add(id(child))
-                pending.append(child)
+                found.append(child)
+    return found
 
 
 def children(part: Any) -> Collection[Any]:

@@ -125,11 +125,11 @@ class Draft:
         if self._changes or not self._prints:
             return bool(self._changes)
         data = self.data or {}
-        return any(
-            known is None or _print(data.get(key)) != known
-            # another thread may use the session
-            for key, known in list(self._prints.items())
-        )
+        # another thread may use the session
+        for key, known in list(self._prints.items()):
+            if known is None or _print(data.get(key)) != known:
+                return True
+        return False
 
     @property
     def userid(self) -> Any:
@@ -236,7 +236,7 @@ class Draft:
             containers = self._known_containers()
             if self._makes_trees:
                 # nobody has seen a dict or list in it yet
-                containers.note(value)
+                containers.note_tree(value)
             self._prints[key] = _print(value)
         return value
 
@@ -438,9 +438,13 @@ class Draft:
             return
         if not (
             containers.held(self.data, self._prints)
-            or containers.has_others(self.data, self._prints)
+            # whoever puts something in has it stored
+            or (
+                self._prints_of_payload
+                and containers.has_others(self.data, self._prints)
+            )
         ):
-            self._prints = {}
+            self._prints, self._containers = {}, None
 
     def is_held(self) -> bool:
         """Tell whether somebody holds data that the session made."""
@@ -452,10 +456,8 @@ class Draft:
         """Return what tells the session's own, of values handed out."""
         containers = self._containers
         if containers is None:
-            containers = self._containers = Containers()
-            if self._makes_trees:
-                containers.add(self.data)
-            else:
+            containers = self._containers = Containers(self.data)
+            if not self._makes_trees:
                 # what is handed out with one key may be in another, too
                 containers.note(self.data)
         return containers
@@ -467,7 +469,7 @@ class Draft:
             for key, value in (self.data or {}).items():
                 # nobody has seen a dict or list in it
                 if key not in self._prints:
-                    containers.note(value)
+                    containers.note_tree(value)
         return containers
 
     @property

@@ -138,16 +138,15 @@ class Saving:
         return cookie_max_age(self._kit, self.draft)
 
     @property
-    def persists(self) -> bool:
-        """Whether the browser is to be told how long it keeps its cookie."""
-        if self.draft.remembered and not self.closed:
+    def differs_from_cookie(self) -> bool:
+        """Whether the browser has another id, or keeps it for too short."""
+        loop = self._loop
+        at, ids = loop.at, self._session_ids
+        if at.session_id is None or not ids or at.session_id != ids[0]:
             return True
-        return self.refreshed and bool(self.max_age)
-
-    @property
-    def refreshed(self) -> bool:
-        """Whether the browser should keep its cookie for longer, too."""
-        return self._loop.refreshed or self._loop.at.due.cookie
+        if self.draft.remembered and not at.closed:
+            return True
+        return (loop.refreshed or at.due.cookie) and self.max_age is not None
 
     @property
     def used(self) -> bool:

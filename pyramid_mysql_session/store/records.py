@@ -69,9 +69,7 @@ class Records:
         return Record(payload, created, expires, int(revision), int(now))
 
     def load(self, session_id: str) -> Record | None:
-        return self._access.run(
-            lambda connection: self._fetch(connection, session_id)
-        )
+        return self._access.run(partial(self._fetch, session_id=session_id))
 
     def find_live(self, session_ids: Sequence[str]) -> Living:
         self._access.ready()

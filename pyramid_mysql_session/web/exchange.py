@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -54,6 +55,8 @@ class Exchange:
     _told: SessionError | None = None
     _telling = False
     _deferred = False
+    # whether nobody was called since the session was saved
+    _settled = False
     _userid: Any = UNKNOWN
     # the Set-Cookie line of the response, and the value in it
     _cookie: str | None = None
@@ -154,13 +157,15 @@ class Exchange:
             return
         self._response = response
         go_first(request, self._finish)
-        self._judge(request)
+        if getattr(request, 'exception', None) is not None:
+            self._judge(request)
         self._conclude()
+        self._settled = not (
+            request.response_callbacks or self._registry.has_listeners
+        )
 
     def _judge(self, request: Any) -> None:
-        """Let what the request came to decide what is saved."""
-        if getattr(request, 'exception', None) is None:
-            return
+        """Let the exception of a request decide what is saved."""
         if is_thrown_away(request):
             self._saving.discard()
         elif not self._policy.set_on_exception:
@@ -169,12 +174,13 @@ class Exchange:
     def _finish(self, request: Any) -> None:
         try:
             # they may change the session, too, or fail
-            run_others(request)
+            others = run_others(request)
             if self._response is EXPECTED:
                 # the session was first used after the response callbacks
                 self._response = response_of(request)
-                self._judge(request)
-            if is_failing(request):
+                if getattr(request, 'exception', None) is not None:
+                    self._judge(request)
+            if sys.exc_info()[1] is not None and is_failing(request):
                 # nobody handled the exception, no response is sent
                 self._undo()
                 outer = invoking(request)
@@ -182,7 +188,9 @@ class Exchange:
                     # but its response may tell what was read
                     Forwarding.of(outer)
             elif self._response is not EXPECTED:
-                if not self._saving.concluded:
+                if (
+                    others or not self._settled
+                ) and not self._saving.concluded:
                     self._conclude()
                 if self._cookie is not None:
                     self._complete()
@@ -257,14 +265,11 @@ class Exchange:
         saving = self._saving
         if not saving.used:
             return
-        session_id = saving.session_id
-        if (
-            session_id is None
-            or session_id != saving.presented
-            or session_id in self._presented.outdated
-            or saving.persists
+        if saving.differs_from_cookie or (
+            self._presented.outdated
+            and saving.session_id in self._presented.outdated
         ):
-            self._write_cookie(response, session_id)
+            self._write_cookie(response, saving.session_id)
         vary_on_cookie(response)
         outer = invoking(self._request)
         if outer is not None:

@@ -46,15 +46,19 @@ def go_first(request: Any, callback: Any) -> None:
         callbacks.appendleft(callback)
 
 
-def run_others(request: Any) -> None:
+def run_others(request: Any) -> bool:
     """
     Call all other finished callbacks of a request.
 
     Who calls it from a finished callback of its own learns of their errors.
+
+    :returns: whether there were any.
     """
     callbacks = request.finished_callbacks
+    there_were = bool(callbacks)
     while callbacks:
         callbacks.popleft()(request)
+    return there_were
 
 
 def is_answered(request: Any) -> bool:
@@ -79,12 +83,10 @@ def response_of(request: Any) -> Any:
 
 def is_failing(request: Any) -> bool:
     """Tell whether the router raises an exception instead of a response."""
-    error = sys.exc_info()[1]
-    if error is None:
-        return False
-    frame, passed = _router_of(request), error.__traceback__
-    if frame is None:
-        return True
+    error, frame = sys.exc_info()[1], _router_of(request)
+    if error is None or frame is None:
+        return error is not None
+    passed = error.__traceback__
     # the application may have been called while another one was handled
     while passed is not None and passed.tb_frame is not frame:
         passed = passed.tb_next

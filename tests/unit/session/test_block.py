@@ -65,7 +65,7 @@ class TestBlock:
             session['number'] = 2
 
         assert store.load(session.session_id).expires == clock.now + IDLE
-        assert session._saving.refreshed
+        assert session._saving._loop.refreshed
 
     def test_change_before_the_block_is_merged_and_saved(
         self, session, make_session, change, listener
@@ -261,7 +261,7 @@ class TestLoss:
 
         assert store.rows == rows
         assert listener.heard == ['lost']
-        assert not session._saving.refreshed
+        assert not session._saving._loop.refreshed
 
     def test_session_that_is_gone_may_begin_anew_in_the_block(
         self, session, make_session, store, listener

@@ -39,7 +39,7 @@ class TestLive:
 
         assert store.calls == ['locked']
         assert listener.heard == []
-        assert unread._saving.refreshed
+        assert unread._saving._loop.refreshed
         assert store.load(session_id).payload == '{"number":2}'
         assert store.load(session_id).expires == clock.now + IDLE
 
@@ -47,7 +47,7 @@ class TestLive:
         with unread.locked():
             with unread.locked():
                 unread['number'] = 2
-            assert not unread._saving.refreshed
+            assert not unread._saving._loop.refreshed
 
         assert store.calls == ['locked']
 

@@ -345,7 +345,7 @@ class TestLoss:
         (row,) = store.rows.values()
         assert 'mine' not in row.payload
         assert listener.heard == ['lost']
-        assert not session._saving.refreshed
+        assert not session._saving._loop.refreshed
 
     def test_lost_session_may_begin_anew(self, session, store, listener):
         store.rows.clear()

@@ -22,7 +22,7 @@ class TestCreation:
         assert listener.heard == ['created']
         assert session.new
         assert not session._saving.ended
-        assert session._saving.refreshed
+        assert session._saving._loop.refreshed
         assert make_session(session.session_id) == {'a': 1}
 
     @pytest.mark.parametrize(

@@ -248,7 +248,7 @@ class TestTouch:
             session.save()
             session.save()
             assert store.calls == calls
-            assert session._saving.refreshed == ('touch' in calls)
+            assert session._saving._loop.refreshed == ('touch' in calls)
         assert store.load(session_id).expires == clock.now + IDLE
 
     def test_touch_never_happens_at_wish(
@@ -328,7 +328,7 @@ class TestTouch:
         save(session)
         save(session)
 
-        assert session._saving.refreshed
+        assert session._saving._loop.refreshed
         assert store.calls == ['load', 'save']
         assert store.load(session_id).expires == clock.now + IDLE
 
@@ -346,4 +346,4 @@ class TestTouch:
         assert store.calls == ['load', 'touch', 'touch']
         assert store.rows == {}
         assert listener.heard == ['lost']
-        assert not session._saving.refreshed
+        assert not session._saving._loop.refreshed
