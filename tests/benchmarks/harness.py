@@ -207,6 +207,21 @@ def quartiles(values):
     return low, high
 
 
+def judged(values, aim, digits=2):
+    """
+    Return median and quartiles as text, and whether the median is as aimed.
+
+    :param aim: such as ``'≤ 1.2'``; empty where there is none.
+    """
+    text = spread(values, digits)
+    if not aim:
+        return text
+    sign, limit = aim.split()
+    beyond = median(values) - float(limit)
+    met = beyond <= 0 if sign == '≤' else beyond >= 0
+    return f'{text}, {"met" if met else "missed"}'
+
+
 def spread(values, digits=0):
     """Return median and quartiles as text."""
     low, high = quartiles(values)
