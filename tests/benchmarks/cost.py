@@ -120,31 +120,39 @@ def make_contestants(bench, databases):
                 app,
                 age=partial(
                     database.query,
-                    f'UPDATE ours_{transport} SET expires = expires - 20000',
+                    # the browsers' are the oldest, and keys begin with the
+                    # time
+                    f'UPDATE ours_{transport} SET expires = expires - 20000 '
+                    f'ORDER BY session_id LIMIT {bench.options.requests}',
                 ),
                 server=database,
                 actions=sites.ACTIONS,
             )
         floors.make_table(database, 'ours_socket')
-        for transport in ('socket', 'TCP'):
-            for way in FLOORS if transport == 'socket' else ['cursor']:
-                functions = floors.functions(
-                    FLOORS[way](database.address(transport)),
-                    bench.options.requests,
+        for transport, way in (
+            *(('socket', way) for way in FLOORS),
+            ('TCP', 'cursor'),
+        ):
+            functions = floors.functions(
+                FLOORS[way](database.address(transport)),
+                bench.options.requests,
+            )
+            pages = {
+                name: lambda request, function=function: function()
+                for name, function in functions.items()
+            }
+            contestants.append(
+                Site(
+                    floor(kind, transport, way),
+                    sites.make_app(pages),
+                    list(functions),
+                    BARE,
                 )
-                pages = {
-                    name: lambda request, function=function: function()
-                    for name, function in functions.items()
-                }
-                contestants += [
-                    Loop(floor(kind, transport, way, 'loop'), functions),
-                    Site(
-                        floor(kind, transport, way),
-                        sites.make_app(pages),
-                        list(functions),
-                        BARE,
-                    ),
-                ]
+            )
+            if (transport, way) == ('socket', 'cursor'):
+                contestants.append(
+                    Loop(floor(kind, transport, way, 'loop'), functions)
+                )
     return contestants, counters
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import secrets
+import time
 from contextlib import closing
 
 import MySQLdb
@@ -26,7 +27,11 @@ TOUCH = (
 UPDATE = (
     f'UPDATE floors SET data = %s, expires = {_LATER} WHERE session_id = %s'
 )
-INSERT = f'INSERT INTO floors VALUES (%s, {_LATER}, %s, 1, 1, NULL)'
+# the user's id stands in an index, too
+INSERT = (
+    f'INSERT INTO floors VALUES (%s, {_LATER}, %s, 1, 1, '
+    f"'{DATA['auth.userid']}')"
+)
 RENEW = (
     f'UPDATE floors SET session_id = %s, data = %s, expires = {_LATER} '
     'WHERE session_id = %s'
@@ -85,6 +90,11 @@ def by_pool(address):
     return run
 
 
+def make_key():
+    """Return a primary key that begins with the time, like ours."""
+    return time.time_ns().to_bytes(8, 'big') + secrets.token_bytes(24)
+
+
 def functions(run, sessions):
     """
     Return what is measured, by action.
@@ -95,7 +105,7 @@ def functions(run, sessions):
     """
     payload = json.dumps(DATA, separators=(',', ':'))
     number = itertools.count()
-    keys = [secrets.token_bytes(32) for _ in range(sessions)]
+    keys = [make_key() for _ in range(sessions)]
     for key in keys:
         run(INSERT, key, payload)
     turns = itertools.cycle(range(sessions))
@@ -127,11 +137,11 @@ def functions(run, sessions):
         run('COMMIT')
 
     def new():
-        run(INSERT, secrets.token_bytes(32), payload)
+        run(INSERT, make_key(), payload)
 
     def login():
         turn = next(turns)
-        key, fresh = keys[turn], secrets.token_bytes(32)
+        key, fresh = keys[turn], make_key()
         run(SELECT, key)
         run(RENEW, fresh, payload, key)
         keys[turn] = fresh
