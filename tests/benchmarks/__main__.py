@@ -26,8 +26,8 @@ PARTS = (
 DOCS = pathlib.Path(__file__).parents[2] / 'docs'
 #: Option -> its default, and that with ``--quick``.
 SIZES = {
-    'rounds': (60, 2),
-    'requests': (50, 10),
+    'rounds': (100, 2),
+    'requests': (25, 10),
     'burst': (2, 0.2),
     'sizes': ('10000,1000000,5000000', '1000,5000'),
     'dead': (1000000, 5000),
@@ -78,9 +78,9 @@ def parse():
     )
     parser.add_argument('--quick', action='store_true', help='try the code')
     parser.add_argument(
-        '--rounds', type=int, help='(60; concurrency, express: less)'
+        '--rounds', type=int, help='(100; concurrency, express: 5)'
     )
-    parser.add_argument('--requests', type=int, help='in a block (50)')
+    parser.add_argument('--requests', type=int, help='in a block (25)')
     parser.add_argument('--burst', type=float, help='seconds of a load (2)')
     parser.add_argument('--sizes', help='of growth (10000,1000000,5000000)')
     parser.add_argument('--dead', type=int, help='rows to purge (1000000)')

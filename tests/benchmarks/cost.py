@@ -210,7 +210,9 @@ def report(data, page):
         'that is due to move the idle deadline, *write* adds one to a '
         'number, *locked* does so in a block of ``locked()``, *login* renews '
         'the id. A signed cookie has no server that could revoke it. Redis '
-        'listens on a socket and writes nothing to disk, Beaker and Django '
+        'listens on a socket and writes nothing to disk; with its defaults '
+        'pyramid_session_redis moves the deadline at each read. Beaker and '
+        'Django '
         f'use {NAMES[data["servers"][0]]} on its socket. The servers have '
         'one core and the application the other. A page without '
         f'sessions takes {spread(costs.whole(BARE))} µs with Pyramid, '
@@ -278,7 +280,8 @@ def report_floors(data, costs, page):
     page.title('The least that it can cost', '~')
     page.text(
         'The same with the driver alone: one SELECT by primary key, and the '
-        'UPDATE or INSERT where there is one, on a table like ours. *look* '
+        'UPDATE or INSERT where there is one, of as many rows of the same '
+        'size in a table like ours. *look* '
         'decodes the JSON, *locked* is BEGIN, SELECT FOR UPDATE, UPDATE and '
         'COMMIT. In a tight loop a statement is faster than in a view, where '
         "Pyramid worked for some time and the server's thread has gone to "

@@ -16,7 +16,7 @@ Benchmarks
 
 What a session costs, in short. The figures are medians, measured on {date}
 on one small machine, with MariaDB on its socket unless something else is said;
-on another the times differ, and their ratios much less.
+on another the times differ, and to a lesser degree their ratios.
 :doc:`benchmark_report` has all figures with their spread, those of MySQL, how
 they were measured, and the machine.
 
