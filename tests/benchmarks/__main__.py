@@ -13,12 +13,21 @@ from .page import Page
 from .servers import Bench, machine
 
 #: In the order of the page.
-PARTS = ('cost', 'express', 'concurrency', 'growth', 'purge', 'memory')
+PARTS = (
+    'cost',
+    'encrypted',
+    'clusters',
+    'express',
+    'concurrency',
+    'growth',
+    'purge',
+    'memory',
+)
 DOCS = pathlib.Path(__file__).parents[2] / 'docs'
 #: Option -> its default, and that with ``--quick``.
 SIZES = {
-    'rounds': (30, 2),
-    'requests': (100, 10),
+    'rounds': (100, 2),
+    'requests': (25, 10),
     'burst': (2, 0.2),
     'sizes': ('10000,1000000,5000000', '1000,5000'),
     'dead': (1000000, 5000),
@@ -55,7 +64,7 @@ def main():
                 results_file.write_text(json.dumps(results, indent=1) + '\n')
     text = render(results, options.output)
     (options.output / 'benchmark_report.rst').write_text(text)
-    if set(PARTS) <= set(results):
+    if set(summary.PARTS) <= set(results):
         (options.output / 'benchmarks.rst').write_text(summary.render(results))
     print(text)
 
@@ -68,8 +77,10 @@ def parse():
         'parts', nargs='*', metavar='PART', help=', '.join(PARTS)
     )
     parser.add_argument('--quick', action='store_true', help='try the code')
-    parser.add_argument('--rounds', type=int, help='(cost: 30; others: less)')
-    parser.add_argument('--requests', type=int, help='in a block (100)')
+    parser.add_argument(
+        '--rounds', type=int, help='(100; concurrency, express: 5)'
+    )
+    parser.add_argument('--requests', type=int, help='in a block (25)')
     parser.add_argument('--burst', type=float, help='seconds of a load (2)')
     parser.add_argument('--sizes', help='of growth (10000,1000000,5000000)')
     parser.add_argument('--dead', type=int, help='rows to purge (1000000)')

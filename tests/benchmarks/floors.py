@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import secrets
+import time
 from contextlib import closing
 
 import MySQLdb
@@ -17,11 +18,20 @@ SELECT = (
     'SELECT data FROM floors '
     'WHERE session_id = %s AND expires >= UNIX_TIMESTAMP()'
 )
-TOUCH = f'UPDATE floors SET expires = {_LATER} WHERE session_id = %s'
+SELECT_FOR_UPDATE = f'{SELECT} FOR UPDATE'
+# it moves the deadline, even when it did so less than a second ago
+TOUCH = (
+    f'UPDATE floors SET expires = GREATEST(expires + 1, {_LATER}) '
+    'WHERE session_id = %s'
+)
 UPDATE = (
     f'UPDATE floors SET data = %s, expires = {_LATER} WHERE session_id = %s'
 )
-INSERT = f'INSERT INTO floors VALUES (%s, {_LATER}, %s, 1, 1, NULL)'
+# the user's id stands in an index, too
+INSERT = (
+    f'INSERT INTO floors VALUES (%s, {_LATER}, %s, 1, 1, '
+    f"'{DATA['auth.userid']}')"
+)
 RENEW = (
     f'UPDATE floors SET session_id = %s, data = %s, expires = {_LATER} '
     'WHERE session_id = %s'
@@ -29,7 +39,7 @@ RENEW = (
 
 
 def make_table(database, like):
-    """Make a table with one row for all floors, like our own."""
+    """Make a table for all floors, like our own."""
     database.query(f'CREATE TABLE floors LIKE {like}')
 
 
@@ -80,42 +90,68 @@ def by_pool(address):
     return run
 
 
-def functions(run):
+def make_key():
+    """Return a primary key that begins with the time, like ours."""
+    return time.time_ns().to_bytes(8, 'big') + secrets.token_bytes(24)
+
+
+def functions(run, sessions):
     """
     Return what is measured, by action.
 
     :param run: executes a statement and returns its first row.
+    :param sessions: how many rows take turns; a single one, changed over and
+        over, costs less.
     """
-    payload = json.dumps(DATA)
+    payload = json.dumps(DATA, separators=(',', ':'))
     number = itertools.count()
-    key = secrets.token_bytes(32)
-    run(INSERT, key, payload)
+    keys = [make_key() for _ in range(sessions)]
+    for key in keys:
+        run(INSERT, key, payload)
+    turns = itertools.cycle(range(sessions))
+
+    def changed():
+        return f'{payload[:-1]},"n":{next(number)}}}'
 
     def read():
-        return run(SELECT, key)[0]
+        return run(SELECT, keys[next(turns)])[0]
+
+    def look():
+        return json.loads(read())['cart'][0]
 
     def touch():
-        read()
+        key = keys[next(turns)]
+        run(SELECT, key)
         run(TOUCH, key)
 
     def write():
-        read()
-        run(UPDATE, payload[:-1] + f', "n": {next(number)}}}', key)
+        key = keys[next(turns)]
+        run(SELECT, key)
+        run(UPDATE, changed(), key)
+
+    def locked():
+        key = keys[next(turns)]
+        run('BEGIN')
+        run(SELECT_FOR_UPDATE, key)
+        run(UPDATE, changed(), key)
+        run('COMMIT')
 
     def new():
-        run(INSERT, secrets.token_bytes(32), payload)
+        run(INSERT, make_key(), payload)
 
     def login():
-        nonlocal key
-        read()
-        fresh = secrets.token_bytes(32)
+        turn = next(turns)
+        key, fresh = keys[turn], make_key()
+        run(SELECT, key)
         run(RENEW, fresh, payload, key)
-        key = fresh
+        keys[turn] = fresh
 
     return {
         'read': read,
+        'look': look,
         'touch': touch,
         'write': write,
+        'locked': locked,
         'new': new,
         'login': login,
     }

@@ -8,6 +8,10 @@ import statistics
 import time
 from http.cookies import SimpleCookie
 
+#: Requests before those that count: the first ones find every cache cold, the
+#: seventh does not any more.
+WARM = 10
+
 
 class Browser:
     """Sends requests to a WSGI application, and keeps its cookies."""
@@ -156,12 +160,13 @@ def take_turns(contestants, actions, rounds, number, note):
         for action in actions:
             able = [one for one in contestants if action in one.actions]
             for one in random.sample(able, len(able)):
-                # the first block finds every cache cold
-                for _ in range(2):
-                    one.prepare(action, number)
-                    took = statistics.median(one.block(action, number)) / 1000
+                for many in min(WARM, number), number:
+                    one.prepare(action, many)
+                    took = statistics.median(one.block(action, many)) / 1000
                 if turn >= 0:
-                    times[one.name].setdefault(action, []).append(took)
+                    times[one.name].setdefault(action, []).append(
+                        round(took, 2)
+                    )
         note(f'round {turn + 1} of {rounds}')
     return times
 
@@ -205,6 +210,21 @@ def quartiles(values):
         return values[0], values[0]
     low, _, high = statistics.quantiles(values, method='inclusive')
     return low, high
+
+
+def judged(values, aim, digits=2):
+    """
+    Return median and quartiles as text, and whether the median is as aimed.
+
+    :param aim: such as ``'≤ 1.2'``; empty where there is none.
+    """
+    text = spread(values, digits)
+    if not aim:
+        return text
+    sign, limit = aim.split()
+    beyond = median(values) - float(limit)
+    met = beyond <= 0 if sign == '≤' else beyond >= 0
+    return f'{text}, {"met" if met else "missed"}'
 
 
 def spread(values, digits=0):

@@ -3,7 +3,8 @@
 #
 # What is missing is installed first: see docs/demo/setup.sh for MariaDB and
 # MySQL, of which those that this machine has are measured; Redis and Node from
-# Debian; the peers in an environment of their own.
+# Debian; the peers in an environment of their own. Clusters are measured if
+# the machine has what tests/clusters needs.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 here=$root/tests/benchmarks
@@ -34,6 +35,6 @@ if ! cmp -s "$here/requirements.txt" "$venv/requirements.txt"; then
 fi
 
 export NODE_PATH="$venv/node/node_modules"
-export PYTHONPATH="$root/tests:$root/docs/demo"
+export PYTHONPATH="$root/tests:$root/docs:$root/docs/demo"
 cd "$root"
 exec "$venv/bin/python" -m benchmarks "$@"

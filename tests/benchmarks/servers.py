@@ -155,9 +155,11 @@ class Bench:
         return self._started['redis']
 
     @contextlib.contextmanager
-    def apart(self):
+    def apart(self, *more):
         """
         Keep the servers on one core and this process on the others.
+
+        :param more: process ids of further servers.
 
         They work as on two hosts then. Left to itself the kernel puts both
         on one core or on two, and a statement takes thrice as long when the
@@ -166,7 +168,7 @@ class Bench:
         cores = os.sched_getaffinity(0)
         last = {max(cores)}
         others = cores - last or cores
-        pids = [server.pid for server in self._started.values()]
+        pids = [*more, *(server.pid for server in self._started.values())]
         try:
             _pin(pids, last)
             _pin([os.getpid()], others)

@@ -9,7 +9,18 @@ from pyramid.response import Response
 from pyramid.session import SignedCookieSessionFactory
 
 SECRET = 'the-secret-of-the-benchmarks-is-of-no-use'
-ACTIONS = ('untouched', 'read', 'touch', 'write', 'new', 'login')
+ACTIONS = (
+    'untouched',
+    'read',
+    'look',
+    'touch',
+    'write',
+    'locked',
+    'new',
+    'login',
+)
+#: What sessions without locks can do.
+UNLOCKED = tuple(action for action in ACTIONS if action != 'locked')
 
 #: What a session holds: about 300 bytes, which makes rows of about 450.
 DATA = {
@@ -64,8 +75,17 @@ def session_pages(renew):
         if request.session['auth.userid'] != DATA['auth.userid']:
             raise ValueError('this is no session of ours')
 
+    def look(request):
+        # whoever has a dict could change it
+        if request.session['cart'][0]['item'] != 'tea-0':
+            raise ValueError('this is no session of ours')
+
     def write(request):
         request.session['visits'] += 1
+
+    def locked(request):
+        with request.session.locked():
+            request.session['visits'] += 1
 
     def new(request):
         request.session.update(DATA)
@@ -77,8 +97,10 @@ def session_pages(renew):
     return {
         'untouched': nothing,
         'read': read,
+        'look': look,
         'touch': read,
         'write': write,
+        'locked': locked,
         'new': new,
         'login': login,
     }

@@ -142,6 +142,30 @@ def test_summary_of_the_benchmarks_is_what_was_measured():
     )
 
 
+def test_summary_tells_of_clusters_only_when_both_were_measured():
+    results = json.loads((DOCS / 'benchmarks.json').read_text('utf-8'))
+    module = runpy.run_path(str(ROOT / 'tests/benchmarks/summary.py'))
+    clusters = {
+        kind: {
+            'no sessions': {'untouched': [10]},
+            'a lone server, through HAProxy': {'read': [110], 'write': [110]},
+            f'{name}, through HAProxy': {'read': [135], 'write': [260]},
+        }
+        for kind, name in (
+            ('mariadb', 'Galera'),
+            ('mysql', 'Group Replication'),
+        )
+    }
+
+    def said(*kinds):
+        data = {kind: clusters[kind] for kind in kinds}
+        return module['render'](results | {'clusters': {'data': data}})
+
+    assert 'Galera' not in said('mariadb')
+    assert '1.25 times as' in said('mariadb', 'mysql')
+    assert '2.50 times' in said('mariadb', 'mysql')
+
+
 def test_diagrams_are_up_to_date():
     module = runpy.run_path(str(DOCS / 'make_diagrams.py'))
     pictures = module['pictures']()
