@@ -83,7 +83,7 @@ class Saving:
 
     def __del__(self) -> None:
         try:
-            loop = self._loop
+            loop, draft = self._loop, self.draft
         except AttributeError:
             # debuggers and copy make objects whose __init__ did not run
             return
@@ -95,7 +95,7 @@ class Saving:
                 'call save() after invalidate()'
             )
         else:
-            watch(self.draft)
+            watch(draft)
 
     @property
     def presented(self) -> str | None:
