@@ -116,17 +116,16 @@ class Connection:
         if not self._autocommits:
             driver.rollback()
 
-    def begin(self, isolation: str | None = None) -> None:
+    def begin(self, read_committed: bool = False) -> None:
         """
         Begin a transaction.
 
-        :param isolation: its isolation level, if it is not to be that of the
-            connection.
+        :param read_committed: whether it needs this isolation level, which
+            our own connections have anyway.
         """
         self.phase = Phase.READING
-        if isolation is not None:
-            level = isolation.encode('ascii')
-            self._query(b'SET TRANSACTION ISOLATION LEVEL ' + level)
+        if read_committed and not self._ours:
+            self._query(b'SET TRANSACTION ISOLATION LEVEL READ COMMITTED')
         # BEGIN is something else in MariaDB's sql_mode ORACLE
         self._query(b'START TRANSACTION')
         self._in_transaction = True
