@@ -15,7 +15,7 @@ What a session costs, in ten lines. They are medians, measured on {date} on
 one small machine, with MariaDB on its socket unless something else is said; on
 another the times differ, and their ratios much less. :doc:`benchmark_report`
 has all figures with their spread, those of MySQL, how they were measured, and
-the machine.
+the machine; :doc:`statements` has what is sent to the server.
 
 .. figure:: _static/benchmarks-cost.svg
    :alt: What a session adds to a request, on sockets
