@@ -557,3 +557,15 @@ def test_first_statement_of_a_process_connects_and_checks_once(
     assert [command for _, command, _ in log.commands].count('Connect') == 1
     assert asked(later) == ['INSERT']
     app.close()
+
+
+def test_connection_costs_the_same_where_the_server_does_not_commit(
+    server, app, database, statements
+):
+    with helpers.variables(server, autocommit=0):
+        act = connect()(app, database)
+        with statements() as log:
+            act()
+
+    names = [name for name in asked(log) if name not in ('Connect', 'Quit')]
+    assert names == ['SET NAMES', 'SET SESSION TRANSACTION', 'SET SESSION']
