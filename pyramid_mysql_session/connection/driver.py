@@ -31,15 +31,17 @@ ASK_EVERY = 1
 # Aurora's readers have the second, all others the first
 _READ_ONLY = '@@GLOBAL.read_only, @@GLOBAL.innodb_read_only'
 
-_SESSION_SETUP = (
-    'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED',
-    # MySQL tells the driver that autocommit is on when the server's default
-    # is off; lock_wait_timeout is about metadata locks: a day or a year by
-    # default
-    "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', "
-    "autocommit = 1, completion_type = 'NO_CHAIN', sql_safe_updates = 0, "
-    'sql_select_limit = DEFAULT, '
-    'innodb_lock_wait_timeout = {0}, lock_wait_timeout = {0}',
+# the variable has another name in each server, and a proxy in front of it may
+# have yet another version, so that it takes a statement of its own
+_ISOLATION = b'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED'
+# MySQL tells the driver that autocommit is on when the server's default is
+# off; lock_wait_timeout is about metadata locks: a day or a year by default
+_VARIABLES = (
+    "sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
+    'autocommit = 1',
+    "completion_type = 'NO_CHAIN'",
+    'sql_safe_updates = 0',
+    'sql_select_limit = DEFAULT',
 )
 
 
@@ -114,17 +116,16 @@ class Connection:
         if not self._autocommits:
             driver.rollback()
 
-    def begin(self, isolation: str | None = None) -> None:
+    def begin(self, read_committed: bool = False) -> None:
         """
         Begin a transaction.
 
-        :param isolation: its isolation level, if it is not to be that of the
-            connection.
+        :param read_committed: whether it needs this isolation level, which
+            our own connections have anyway.
         """
         self.phase = Phase.READING
-        if isolation is not None:
-            level = isolation.encode('ascii')
-            self._query(b'SET TRANSACTION ISOLATION LEVEL ' + level)
+        if read_committed and not self._ours:
+            self._query(b'SET TRANSACTION ISOLATION LEVEL READ COMMITTED')
         # BEGIN is something else in MariaDB's sql_mode ORACLE
         self._query(b'START TRANSACTION')
         self._in_transaction = True
@@ -287,17 +288,21 @@ def connect(
     :param variables: what else is set, in SQL.
     """
     flags = options.get('client_flag', 0) | CLIENT.FOUND_ROWS
+    # None: one statement sets all that is to be set
     driver = MySQLdb.connect(
-        **{**options, 'client_flag': flags, 'autocommit': True}
+        **{**options, 'client_flag': flags, 'autocommit': None}
     )
     try:
         if options.get('ssl_mode') == 'REQUIRED':
             _require_encryption(driver)
-        setup = [each.format(lock_timeout) for each in _SESSION_SETUP]
-        if variables:
-            setup.append(f'SET SESSION {", ".join(variables)}')
-        for statement in setup:
-            _send(driver, statement.encode('ascii'))
+        assignments = (
+            *_VARIABLES,
+            f'innodb_lock_wait_timeout = {lock_timeout}',
+            f'lock_wait_timeout = {lock_timeout}',
+            *variables,
+        )
+        _send(driver, _ISOLATION)
+        _send(driver, f'SET SESSION {", ".join(assignments)}'.encode('ascii'))
     except BaseException:
         driver.close()
         raise

@@ -168,7 +168,7 @@ class Purger:
         if at.passed_over:
             some += f' AND {self._key} NOT IN ({listed(at.passed_over)})'
         # MySQL blocks the first live row under REPEATABLE READ
-        connection.begin('READ COMMITTED')
+        connection.begin(read_committed=True)
         rows = self._lock_rows(
             connection,
             f'SELECT {self._key}, {self._expires} FROM {self._table.quoted} '

@@ -321,7 +321,7 @@ class Users:
         def work(connection: Connection) -> bool:
             if not connection.in_doubt:
                 tried.clear()
-            connection.begin('READ COMMITTED')
+            connection.begin(read_committed=True)
             rows = connection.fetch(
                 f'SELECT {self._key} '
                 f'{self._write.in_table(self._write.has_key(keys))} '

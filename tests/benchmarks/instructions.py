@@ -182,6 +182,7 @@ def canned_site(page, settings):
     access = get_store(app.registry)._access
     access.payload_limit = access.packet_limit = 1 << 24
     access.table.key_index = '`PRIMARY`'
+    access.table.holds_nothing_else = True
     return app, f'session={CookieSigner([SECRET]).sign(session_id)}'
 
 

@@ -18,7 +18,8 @@ What a session costs, in short. The figures are medians, measured on {date}
 on one small machine, with MariaDB on its socket unless something else is said;
 on another the times differ, and to a lesser degree their ratios.
 :doc:`benchmark_report` has all figures with their spread, those of MySQL, how
-they were measured, and the machine.
+they were measured, and the machine; :doc:`statements` has what is sent to the
+server.
 
 .. figure:: _static/benchmarks-cost.svg
    :alt: What a session adds to a request, on sockets

@@ -19,6 +19,7 @@ from pyramid_mysql_session.store.keys import make_session_id
 from tests import helpers
 
 IDLE = 3600
+READ_COMMITTED = 'SET TRANSACTION ISOLATION LEVEL READ COMMITTED'
 SELECT = 'FOR UPDATE SKIP LOCKED'
 
 
@@ -31,23 +32,27 @@ def create(store, number):
 
 
 class TestBatches:
+    @pytest.mark.parametrize('own', [True, False], ids=['own', 'passed in'])
     def test_each_batch_is_a_small_read_committed_transaction(
-        self, twos, bury, statements
+        self, twos, bury, make_app, make_pool, statements, own
     ):
-        twos.check_table()
-        twos.purge()
+        store = twos
+        if not own:
+            pool = make_pool({'autocommit': True})
+            store = make_app(pool=pool, purge_batch=2).store
+        store.check_table()
+        store.purge()
         bury(5)
         with statements() as log:
-            assert twos.purge() == 5
+            assert store.purge() == 5
 
         log = [sql for sql in log if 'INSERT' not in sql]
-        assert len(log) == 15
-        for start in range(0, 15, 5):
-            isolation, begin, select, delete, commit = log[start : start + 5]
-            assert isolation == (
-                'SET TRANSACTION ISOLATION LEVEL READ COMMITTED'
-            )
-            assert begin == 'START TRANSACTION'
+        starts = [at for at, sql in enumerate(log) if sql.startswith('START')]
+        assert len(starts) == 3
+        for start in starts:
+            select, delete, commit = log[start + 1 : start + 4]
+            # our own connections have that isolation level
+            assert (READ_COMMITTED in log[:start][-1:]) is not own
             assert commit.startswith('COMMIT')
             assert select.endswith(f'LIMIT 2 {SELECT}')
             assert delete.startswith('DELETE')
