@@ -124,7 +124,7 @@ class Connection:
             our own connections have anyway.
         """
         self.phase = Phase.READING
-        if read_committed and not self._ours:
+        if read_committed and not self.ours:
             self._query(b'SET TRANSACTION ISOLATION LEVEL READ COMMITTED')
         # BEGIN is something else in MariaDB's sql_mode ORACLE
         self._query(b'START TRANSACTION')
