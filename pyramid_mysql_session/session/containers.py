@@ -94,7 +94,12 @@ class Containers:
 
     def has_others(self, data: Any, keys: Iterable[Any]) -> bool:
         """Tell whether the application made a part of some values."""
-        _, *others = parts(_values(data, keys))
+        values = _values(data, keys)
+        if not all(
+            type(value) in _SCALARS or self.made(value) for value in values
+        ):
+            return True
+        _, *others = parts(values)
         return not all(map(self.made, others))
 
     def update(self, data: Any, mine: Any, merged: Any) -> None:

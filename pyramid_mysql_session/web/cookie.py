@@ -80,6 +80,9 @@ class Presented(NamedTuple):
         return f'<Presented {len(self.session_ids)} ids>'
 
 
+_NOTHING = Presented()
+
+
 class CookieReader:
     """
     Finds session ids in Cookie headers.
@@ -104,11 +107,14 @@ class CookieReader:
 
     def read(self, request: Any) -> Presented:
         """Return what the cookies of a request say, verified."""
-        header = request.environ.get('HTTP_COOKIE')
-        if header is None:
+        environ = request.environ
+        header = environ.get('HTTP_COOKIE')
+        if header is None and 'REQUEST_METHOD' not in environ:
             # requests of tests may have cookies without a header
             value = request.cookies.get(self._name)
-            header = '' if value is None else f'{self._name}={value}'
+            header = None if value is None else f'{self._name}={value}'
+        if header is None:
+            return _NOTHING
         if len(header) > _REMEMBERED_LENGTH:
             return self._parse(header)
         return self._remembered(header)
@@ -225,13 +231,16 @@ class CookiePolicy(NamedTuple):
 
     def add(self, response: Any, line: str) -> None:
         """Let a response set the cookie by a line, and by no other."""
-        response.headerlist = [
-            (name, text)
-            for name, text in response.headerlist
-            if name.lower() != 'set-cookie' or not self._is_ours(text)
-        ] + [('Set-Cookie', line)]
-        if 'Cache-Control' not in response.headers:
-            response.headers['Cache-Control'] = 'no-store'
+        headers, cached = [], False
+        for header in response.headerlist:
+            name = header[0].lower()
+            cached = cached or name == 'cache-control'
+            if name != 'set-cookie' or not self._is_ours(header[1]):
+                headers.append(header)
+        headers.append(('Set-Cookie', line))
+        if not cached:
+            headers.append(('Cache-Control', 'no-store'))
+        response.headerlist = headers
 
     def is_set_by(self, response: Any, value: str | None) -> bool:
         """

@@ -187,10 +187,10 @@ class Exchange:
                 if outer is not None and self._saving.used:
                     # but its response may tell what was read
                     Forwarding.of(outer)
-            elif self._response is not EXPECTED:
-                if (
-                    others or not self._settled
-                ) and not self._saving.concluded:
+            elif self._response is not EXPECTED and (
+                others or not self._settled
+            ):
+                if not self._saving.concluded:
                     self._conclude()
                 if self._cookie is not None:
                     self._complete()
