@@ -422,7 +422,8 @@ class Saving:
 
     def _read(self) -> str | None:
         """Load the data; return why there is none, if it was expected."""
-        status = self._loop.at.status if self.closed else None
+        at = self._loop.at
+        status = None if at.status is Status.UNREAD else at.status
         if not self._session_ids:
             self._loop.at = Standing(status or Status.NEW)
             self.draft.begin()

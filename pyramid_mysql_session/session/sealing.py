@@ -62,7 +62,9 @@ class NoSeal:
         return payload
 
     def open(self, payload: Payload, session_id: str) -> Opened:
-        return Opened(as_made(payload, self._text), True)
+        if isinstance(payload, bytes):
+            payload = as_made(payload, self._text)
+        return Opened(payload, True)
 
 
 class SessionSeal:

@@ -202,12 +202,12 @@ class CookiePolicy(NamedTuple):
             line = _line(self.name, **look).replace(_VALUE, value, 1)
         return line
 
-    def doubt(self, scheme: str, host: str) -> str | None:
+    def doubt(self, scheme: str, request: Any) -> str | None:
         """
         Say why browsers may drop the cookie, if that was not said yet.
 
         :param scheme: of the request, as a proxy has passed it on.
-        :param host: likewise, with a port perhaps.
+        :param request: knows the host, likewise.
         """
         if self.secure is True and scheme != 'https':
             doubt = (
@@ -215,7 +215,7 @@ class CookiePolicy(NamedTuple):
                 'http, where browsers drop the cookie: set it to auto, or let '
                 'the WSGI server trust the proxy that speaks https'
             )
-        elif self.domain and not self._covers(host):
+        elif self.domain and not self._covers(getattr(request, 'host', '')):
             doubt = (
                 f'mysql_session.cookie_domain = {_domain(self.domain)!r} is '
                 'not the domain of a host that a request asked for, and '

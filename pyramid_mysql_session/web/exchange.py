@@ -156,7 +156,8 @@ class Exchange:
             request.add_response_callback(self._respond)
             return
         self._response = response
-        go_first(request, self._finish)
+        if len(request.finished_callbacks) > 1:
+            go_first(request, self._finish)
         if getattr(request, 'exception', None) is not None:
             self._judge(request)
         self._conclude()
@@ -172,9 +173,17 @@ class Exchange:
             self._saving.abandon()
 
     def _finish(self, request: Any) -> None:
+        if (
+            self._settled
+            and not request.finished_callbacks
+            and sys.exc_info()[1] is None
+        ):
+            # as most requests end
+            self._leave(request)
+            return
         try:
             # they may change the session, too, or fail
-            others = run_others(request)
+            run_others(request)
             if self._response is EXPECTED:
                 # the session was first used after the response callbacks
                 self._response = response_of(request)
@@ -187,9 +196,7 @@ class Exchange:
                 if outer is not None and self._saving.used:
                     # but its response may tell what was read
                     Forwarding.of(outer)
-            elif self._response is not EXPECTED and (
-                others or not self._settled
-            ):
+            elif self._response is not EXPECTED:
                 if not self._saving.concluded:
                     self._conclude()
                 if self._cookie is not None:
@@ -310,7 +317,7 @@ class Exchange:
         self._value = value
         self._cookie = self._policy.set_cookie(value, max_age, scheme)
         self._add_cookie(response)
-        doubt = self._policy.doubt(scheme, getattr(self._request, 'host', ''))
+        doubt = self._policy.doubt(scheme, self._request)
         if doubt is not None:
             # a proxy may hide that all is well
             log.info(doubt)

@@ -41,24 +41,20 @@ def has_committed(request: Any) -> bool:
 def go_first(request: Any, callback: Any) -> None:
     """Let a finished callback of a request be called before all others."""
     callbacks = request.finished_callbacks
-    if len(callbacks) > 1 and callback in callbacks:
+    if callback in callbacks:
         callbacks.remove(callback)
         callbacks.appendleft(callback)
 
 
-def run_others(request: Any) -> bool:
+def run_others(request: Any) -> None:
     """
     Call all other finished callbacks of a request.
 
     Who calls it from a finished callback of its own learns of their errors.
-
-    :returns: whether there were any.
     """
     callbacks = request.finished_callbacks
-    there_were = bool(callbacks)
     while callbacks:
         callbacks.popleft()(request)
-    return there_were
 
 
 def is_answered(request: Any) -> bool:

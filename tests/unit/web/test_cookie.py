@@ -356,12 +356,13 @@ class TestDoubt:
         self, attributes, scheme, host, word
     ):
         policy = POLICY._replace(doubted=set(), **attributes)
+        request = DummyRequest(host=host)
 
-        told = policy.doubt(scheme, host)
+        told = policy.doubt(scheme, request)
 
         assert (told is None) == (word is None)
         assert word is None or told.startswith(f'mysql_session.{word} ')
-        assert policy.doubt(scheme, host) is None
+        assert policy.doubt(scheme, request) is None
 
 
 class TestVary:
