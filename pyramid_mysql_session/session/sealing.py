@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import NamedTuple, Protocol, TypeGuard
 
 from ..errors import SessionError
@@ -15,6 +16,9 @@ _MAGIC = b'\x00\xffS1'
 # NIST SP 800-38D section 8.2: 96 random bits, for less than 2**32 payloads of
 # one key; a session is not saved so often under one id
 _NONCE_BYTES = 12
+# of how many sessions a process keeps the keys in memory; it has the secret
+# and the ids there, too
+_REMEMBERED = 1024
 _INFO = b'pyramid_mysql_session payload 1'
 
 
@@ -98,6 +102,8 @@ class SessionSeal:
         from cryptography.hazmat.primitives.hashes import SHA256
         from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+        # a page's requests all need the same
+        @lru_cache(_REMEMBERED)
         def cipher(secret: bytes, session_id: str) -> AESGCM:
             derivation = HKDF(SHA256(), length=32, salt=secret, info=_INFO)
             return AESGCM(derivation.derive(session_id.encode('ascii')))

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ..store.results import Device
 
+# how many of each a process keeps in memory
+_REMEMBERED = 1024
 # characters, as the column has them
 _LONGEST_AGENT = 255
+# with a zone, which does not count
+_LONGEST_ADDRESS = 100
 # bits that stay of an address which is not to tell of one person
 _NETWORKS = {4: 24, 6: 48}
 
@@ -27,18 +32,23 @@ class Visitors(NamedTuple):
         if not self.track_devices:
             return None
         environ = request.environ
+        address = str(environ.get('REMOTE_ADDR'))[:_LONGEST_ADDRESS]
+        agent = environ.get('HTTP_USER_AGENT')
         return Device(
-            _address(
-                environ.get('REMOTE_ADDR'), self.track_devices == 'truncated'
-            ),
-            _agent(environ.get('HTTP_USER_AGENT')),
+            _address(address, self.track_devices == 'truncated'),
+            # a character has four bytes at most
+            _agent(agent[: 4 * _LONGEST_AGENT])
+            if isinstance(agent, str)
+            else None,
         )
 
 
-def _address(text: Any, truncated: bool) -> bytes | None:
+# a page's requests all come from the same
+@lru_cache(_REMEMBERED)
+def _address(text: str, truncated: bool) -> bytes | None:
     """Return the bytes of a network address, ``None`` if it is none."""
     try:
-        address = ipaddress.ip_address(str(text).partition('%')[0])
+        address = ipaddress.ip_address(text.partition('%')[0])
     except ValueError:
         # a server on a socket has none to tell
         return None
@@ -51,10 +61,9 @@ def _address(text: Any, truncated: bool) -> bytes | None:
     return address.packed
 
 
-def _agent(text: Any) -> str | None:
+@lru_cache(_REMEMBERED)
+def _agent(text: str) -> str | None:
     """Return what a browser calls itself so that any column holds it."""
-    if not isinstance(text, str) or not text:
-        return None
     # PEP 3333: bytes, decoded as if they were Latin-1
     decoded = text.encode('latin-1', 'replace').decode('utf-8', 'replace')
     shown = ''.join(each if each.isprintable() else ' ' for each in decoded)

@@ -8,7 +8,7 @@ import json
 import pathlib
 import time
 
-from . import summary
+from . import instructions, summary
 from .page import Page
 from .servers import Bench, machine
 
@@ -138,6 +138,7 @@ def render(results, folder):
                 f'Measured on {result["date"]} with '
                 f'``innodb_flush_log_at_trx_commit = {result["flush"]}``.'
             )
+    instructions.report(page)
     if results:
         latest = max(results.values(), key=lambda result: result['date'])
         page.title('The machine')

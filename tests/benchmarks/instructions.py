@@ -250,6 +250,30 @@ def machine():
     }
 
 
+def report(page):
+    """Show the counts that are kept."""
+    kept = json.loads(KEPT.read_text())
+    counts, versions = kept['thousands'], kept['measured_with']
+    bare = counts['without sessions']
+    page.title('What a request executes')
+    page.text(
+        'Machine instructions of the application, in thousands, counted by '
+        'valgrind with a driver that answers from memory: what is left when '
+        'server, network and clock are taken away. They repeat to about a '
+        'per cent; ``python -m tests.benchmarks.instructions`` counts them '
+        'again, and compares. *over* is over the page without sessions.'
+    )
+    page.table(
+        ('request', 'thousands', 'over'),
+        [
+            (name, f'{count:,.0f}', f'{count - bare:,.0f}')
+            for name, count in counts.items()
+        ],
+    )
+    named = ', '.join(f'{name} {text}' for name, text in versions.items())
+    page.text(f'Counted with {named}.')
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('names', nargs='*', help=', '.join(REQUESTS))
