@@ -317,7 +317,13 @@ class Records:
     @contextmanager
     def locked(self, session_id: str) -> Iterator[LockedRecord]:
         def work(connection: Connection) -> Record | None:
-            return _live(self._fetch(connection, session_id, locking=True))
+            began = time.monotonic()
+            record = self._fetch(connection, session_id, locking=True)
+            if record is None:
+                return None
+            # the server says when the statement began, which may have waited
+            waited = int(time.monotonic() - began)
+            return _live(record._replace(now=record.now + waited))
 
         with self._access.transaction(work) as (run, record):
 
