@@ -1,6 +1,7 @@
 """Sessions that are first used when the response is there already."""
 
 import threading
+import weakref
 
 import pytest
 from pyramid import testing
@@ -209,3 +210,14 @@ class TestWrappedRouter:
 
         assert len(visitor.kit.store.rows) == 1
         assert cookie(response)
+
+
+def test_answered_request_leaves_no_cycle(visitor):
+    request = visitor.request()
+    saving = weakref.ref(visitor.session._saving)
+    write(visitor.session)
+    visitor.respond(request)
+
+    visitor.session = request = None
+
+    assert saving() is None
