@@ -438,9 +438,10 @@ class Draft:
             return
         if not (
             containers.held(self.data, self._prints)
-            # whoever puts something in has it stored
+            # whoever puts something in has it stored, and JSON has nothing
+            # else that can be changed
             or (
-                self._prints_of_payload
+                (self._prints_of_payload or not self._makes_trees)
                 and containers.has_others(self.data, self._prints)
             )
         ):

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+from weakref import proxy
 
 from webob.response import iter_close
 
@@ -220,14 +221,16 @@ class Exchange:
 
     def _leave(self, request: Any) -> None:
         """Let go of the request, which is answered."""
-        if self._saving.leave():
+        saving = self._saving
+        if saving.leave():
             self._on_use(request)
         # request, session and this hold one another: let no cycle stay
+        self._saving = proxy(saving)
         response, self._response = self._response, None
         self._request = self._session = None
         if response is EXPECTED:
             # there is no response that could tell of a new id
-            self._saving.save()
+            saving.save()
 
     def _conclude(self) -> None:
         try:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Iterator
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 from pyramid.router import Router
-from pyramid.threadlocal import manager
 
 try:
     from pyramid_retry import is_error_retryable
@@ -20,6 +20,17 @@ except ImportError:  # pyramid_retry is the application's choice
 
 #: Stands for a response that is not there yet.
 EXPECTED: Any = object()
+
+# what measures applications may wrap the methods, before this or later
+INVOKE_SUBREQUEST, INVOKE_REQUEST, FINISH_REQUEST, CALL = (
+    inspect.unwrap(method).__code__
+    for method in (
+        Router.invoke_subrequest,
+        Router.invoke_request,
+        Router.finish_request,
+        Router.__call__,
+    )
+)
 
 
 def is_thrown_away(request: Any) -> bool:
@@ -60,47 +71,52 @@ def run_others(request: Any) -> None:
 def is_answered(request: Any) -> bool:
     """Tell whether the response of a request is on its way."""
     attributes = vars(request)
-    # the router removes the context when all callbacks were called; where it
-    # has not come to set one, a thread of its own that uses the session now
-    # is taken to be late, too: it is warned of what nobody saves
+    # the router sets the one before it looks for the other, which it removes
+    # when all callbacks were called; a thread may use the session meanwhile
     return (
         'context' not in attributes
-        and 'invoke_subrequest' in attributes
-        and manager.get()['request'] is not request
+        and 'request_iface' in attributes
+        and not any(
+            _call_for(request, frame, INVOKE_REQUEST)
+            for frame in sys._current_frames().values()
+        )
     )
 
 
 def response_of(request: Any) -> Any:
     """Return the response that the router has, or :data:`EXPECTED`."""
-    frame = _router_of(request)
+    frame = _call_for(request, sys._getframe(), INVOKE_REQUEST)
     names = {} if frame is None else frame.f_locals
     return names.get('response', EXPECTED)
 
 
 def is_failing(request: Any) -> bool:
     """Tell whether the router raises an exception instead of a response."""
-    error, frame = sys.exc_info()[1], _router_of(request)
+    error = sys.exc_info()[1]
+    frame = _call_for(request, sys._getframe(), FINISH_REQUEST)
     if error is None or frame is None:
         return error is not None
     passed = error.__traceback__
-    # the application may have been called while another one was handled
-    while passed is not None and passed.tb_frame is not frame:
+    # the application may have been called while another one was handled; an
+    # execution policy may do itself what the router does
+    while passed is not None and passed.tb_frame is not frame.f_back:
         passed = passed.tb_next
     return passed is not None
 
 
-def _router_of(request: Any) -> FrameType | None:
-    """Return the frame in which the router answers a request."""
-    for frame in running(Router.invoke_request):
-        if frame.f_locals['request'] is request:
-            return frame
+def _call_for(
+    request: Any, frame: FrameType, code: CodeType
+) -> FrameType | None:
+    """Return the call of a method for a request that a frame is part of."""
+    for call in running(frame, code):
+        if call.f_locals.get('request') is request:
+            return call
     return None
 
 
-def running(*functions: Any) -> Iterator[FrameType]:
-    """Iterate over the frames that run some functions, innermost first."""
-    codes = {function.__code__ for function in functions}
-    frame: FrameType | None = sys._getframe(1)
+def running(start: FrameType, *codes: CodeType) -> Iterator[FrameType]:
+    """Iterate over the frames that run some code, innermost first."""
+    frame: FrameType | None = start
     while frame is not None:
         if frame.f_code in codes:
             yield frame

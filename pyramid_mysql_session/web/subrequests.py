@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from pyramid.router import Router
 from pyramid.threadlocal import manager
 
 from ..session.saving import Saving
 from .cookie import CookiePolicy, vary_on_cookie
 from .responses import (
+    CALL,
+    INVOKE_SUBREQUEST,
     go_first,
     is_failing,
     is_thrown_away,
@@ -155,8 +157,8 @@ def invoking(request: Any) -> Any:
         return None
     # nothing else tells it from a request that a view sends to its own
     # application
-    for frame in running(Router.invoke_subrequest, Router.__call__):
-        if frame.f_code is Router.invoke_subrequest.__code__:
+    for frame in running(sys._getframe(), INVOKE_SUBREQUEST, CALL):
+        if frame.f_code is INVOKE_SUBREQUEST:
             return manager.stack[-2]['request']
         break
     return None

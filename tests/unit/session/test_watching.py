@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import pickle
 
 import pytest
 
@@ -324,3 +325,21 @@ class TestHeld:
         watching._look('start', {})
 
         assert caplog.messages == []
+
+
+class TestOtherSerializers:
+    def test_late_change_of_a_set_that_was_only_read_is_logged(
+        self, make_session, caplog
+    ):
+        session = make_session(serializer=pickle)
+        session['set'] = {1}
+        conclude(session)
+        session = make_session(session.session_id, serializer=pickle)
+        numbers = session['set']
+        conclude(session)
+        session._saving.leave()
+
+        numbers.add(2)
+        del session
+
+        assert caplog.messages == [WARNING]

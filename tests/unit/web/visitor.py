@@ -2,6 +2,7 @@
 
 import re
 
+from pyramid.interfaces import IRequest
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.router import Router
@@ -70,7 +71,7 @@ class Visitor:
     def request(self, url='http://example.com/'):
         request = Request.blank(url)
         request.registry = self.registry
-        request.invoke_subrequest = request.context = None
+        request.request_iface, request.context = IRequest, None
         if self.cookie is not None:
             request.headers['Cookie'] = f'session={self.cookie}'
         self.session = self.exchange(request).session
