@@ -156,6 +156,13 @@ class TestReader:
     def test_nothing_beside_our_cookie_hides_it(self, header):
         assert read(header) == ((ID,), frozenset(), False)
 
+    def test_cookies_of_a_dummy_request_count_whatever_its_environ_has(self):
+        request = DummyRequest(
+            cookies={'session': VALUE}, environ={'REQUEST_METHOD': 'GET'}
+        )
+
+        assert POLICY.reader.read(request).session_ids == (ID,)
+
     @pytest.mark.parametrize(
         'value',
         ['', f'{VALUE}x', 'é', '\xff', VALUE[1:], FOREIGN, f'"{VALUE}" "x"'],
