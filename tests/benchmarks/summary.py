@@ -83,8 +83,8 @@ LINES = (
     'and {http_write:,.0f} changes a second; with express-mysql-session '
     '{express_read:,.0f} and {express_write:,.0f}.',
     '**Threads**: one process with 16 of them reads {many_read:,.0f} sessions '
-    'a second, or changes {many_write:,.0f}, more than with a single one '
-    '({one_read:,.0f} and {one_write:,.0f}).',
+    'a second, or changes {many_write:,.0f}, with a single one '
+    '{one_read:,.0f} and {one_write:,.0f}.',
     '**Growth**: with {rows:,} sessions, far more than fit into the buffer '
     'pool, to read one that is in use takes {growth_read:.2f} times as long '
     'as with {few:,}, and to create one {growth_create:.2f} times.',
