@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
 
 import pytest
 
@@ -34,9 +35,10 @@ class SaveContract:
     def different_numbers(self, monkeypatch):
         """Make revisions of numbers that never repeat, where random may."""
         counter = itertools.count(1)
-        monkeypatch.setattr(
-            revisions, '_randbits', lambda bits: (1 << bits) - next(counter)
+        numbers = SimpleNamespace(
+            randbits=lambda bits: (1 << bits) - next(counter)
         )
+        monkeypatch.setattr(revisions, 'secrets', numbers)
 
     @pytest.fixture
     def store(self, make_store):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import weakref
 from contextlib import suppress
-from os import getpid
 from typing import Any
 
 from .driver import Known
@@ -55,7 +54,7 @@ class Belongings:
         """Forget the parent's, if this is a child that did not do so yet."""
         # nobody calls the hook where a program other than Python forks, which
         # is what uWSGI may do; then there is one thread only
-        if self._pid != getpid():
+        if self._pid != os.getpid():
             self.forget()
 
     def forget(self) -> None:

@@ -243,8 +243,8 @@ class Lease:
         if pooled is not None:
             self._lender.put_back(pooled)
         ticket, self._ticket = self._ticket, None
-        if ticket is not None:
-            self._gate.leave(ticket)  # type: ignore[union-attr]
+        if self._gate is not None and ticket is not None:
+            self._gate.leave(ticket)
 
     def _clean(self) -> None:
         if self._known is not None:

@@ -112,8 +112,6 @@ class Draft:
     def idle_timeout(self) -> int | None:
         """The session's own idle time-out in seconds, if it has one."""
         seconds = self._extras.idle_timeout
-        if seconds is None:
-            return None
         # whoever has written it to the table
         if type(seconds) is not int or seconds < 1:
             return None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from _thread import RLock
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -79,7 +79,7 @@ class Saving:
         self._block = Block(self._loop, self.draft)
         # threads of one request may use the session first at the same time
         # and who is told of a statement that is repeated, in the same thread
-        self._loading = RLock()
+        self._loading = threading.RLock()
 
     def __del__(self) -> None:
         try:
@@ -109,9 +109,7 @@ class Saving:
             # which of them it is only the store knows
             self.load()
         at = self._loop.at
-        if at.status is Status.UNREAD:
-            return self.presented
-        return at.session_id
+        return self.presented if at.status is Status.UNREAD else at.session_id
 
     @property
     def handle(self) -> str | None:
@@ -332,7 +330,7 @@ class Saving:
         self._loop.late = True
         # what nobody holds now nobody can change unseen
         self.draft.let_go()
-        return self.draft.data is not None and bool(
+        return self.used and bool(
             self._session_ids or self._loop.at.session_id
         )
 

@@ -66,9 +66,7 @@ class NoSeal:
         return payload
 
     def open(self, payload: Payload, session_id: str) -> Opened:
-        if isinstance(payload, bytes):
-            payload = as_made(payload, self._text)
-        return Opened(payload, True)
+        return Opened(as_made(payload, self._text), True)
 
 
 class SessionSeal:

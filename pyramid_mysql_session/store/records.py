@@ -112,20 +112,13 @@ class Records:
         access = self._access
         access.ready()
         revision = revisions.first()
-        insert = self._write.insert(
-            session_id, payload, revision, idle_timeout, userid, device
-        )
-        replace = None
+        row = session_id, payload, revision, idle_timeout, userid, device
+        # most need the one or the other
+        replace = insert = None
         if len(replaces) == 1 and access.table.holds_nothing_else:
-            replace = self._write.replace(
-                replaces[0],
-                session_id,
-                payload,
-                revision,
-                idle_timeout,
-                userid,
-                device,
-            )
+            replace = self._write.replace(replaces[0], *row)
+        else:
+            insert = self._write.insert(*row)
         missed: set[str] = set()
         # an attempt that nobody knows of may have ended them
         gone = set(replaces)
@@ -150,9 +143,10 @@ class Records:
                     elif is_young(replaced):
                         missed.add(replaced)
             written = revision
+            new = insert or self._write.insert(*row)
             try:
                 inserted = connection.insert(
-                    insert.head, payload, insert.rest, access.packet_limit
+                    new.head, payload, new.rest, access.packet_limit
                 )
             except PayloadTooLarge:
                 if (

@@ -9,7 +9,7 @@ tell whether his own was among them. (Pure functions.)
 
 from __future__ import annotations
 
-import os
+import secrets
 
 _STEP = 16
 _MARKS = 3
@@ -19,13 +19,13 @@ _COUNTS = 1 << _STEP
 
 def first() -> int:
     """Return the revision of a new record."""
-    return _randbits(_STEP * _MARKS)
+    return secrets.randbits(_STEP * _MARKS)
 
 
 def following(revision: int) -> int:
     """Return a revision for the save that replaces the given one."""
     count = (_count(revision) + 1) % _COUNTS
-    marks = (revision << _STEP | _randbits(_STEP)) & _MASK
+    marks = (revision << _STEP | secrets.randbits(_STEP)) & _MASK
     return count << _STEP * _MARKS | marks
 
 
@@ -51,10 +51,6 @@ def was_written(attempted: int, stored: int) -> bool | None:
         return None
     shift = _STEP * others
     return (stored & _MASK) >> shift == (attempted & _MASK) & (_MASK >> shift)
-
-
-def _randbits(bits: int) -> int:
-    return int.from_bytes(os.urandom(bits // 8), 'big')
 
 
 def _count(revision: int) -> int:

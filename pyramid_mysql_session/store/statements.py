@@ -52,7 +52,6 @@ class Statements:
         self._revision = column('revision')
         self._userid = column('userid')
         self._tracks = access.table.tracks_devices
-        self._of_session = f' FROM {access.name} WHERE {self._key} = '
         # a request that saves needs it twice, a page's requests ten times
         self._id = lru_cache(_REMEMBERED)(
             partial(_literal_of, shard_bytes=shard_bytes)
@@ -64,7 +63,7 @@ class Statements:
 
     def of_session(self, session_id: str) -> str:
         """Write what follows the columns of a SELECT."""
-        return self._of_session + self._id(session_id)
+        return f' FROM {self._access.name} {self._where(session_id)}'
 
     def find_live(self, session_ids: Sequence[str]) -> tuple[str, str]:
         """Write the columns and the rest of a SELECT."""
@@ -111,7 +110,7 @@ class Statements:
         device = device or Device()
         row = self._row(session_id, revision, idle_timeout, userid, device)
         self._fit(payload)
-        setting = ', '.join(f'{name} = {row[name]}' for name in row)
+        setting = ', '.join(f'{name} = {value}' for name, value in row.items())
         return Statement(
             f'UPDATE {self._access.name} {self._by_key} '
             f'SET {setting}, {self._data} = ',

@@ -157,17 +157,17 @@ class Exchange:
             request.add_response_callback(self._respond)
             return
         self._response = response
-        if len(request.finished_callbacks) > 1:
-            go_first(request, self._finish)
-        if getattr(request, 'exception', None) is not None:
-            self._judge(request)
+        go_first(request, self._finish)
+        self._judge(request)
         self._conclude()
         self._settled = not (
             request.response_callbacks or self._registry.has_listeners
         )
 
     def _judge(self, request: Any) -> None:
-        """Let the exception of a request decide what is saved."""
+        """Let what the request came to decide what is saved."""
+        if getattr(request, 'exception', None) is None:
+            return
         if is_thrown_away(request):
             self._saving.discard()
         elif not self._policy.set_on_exception:
@@ -188,9 +188,8 @@ class Exchange:
             if self._response is EXPECTED:
                 # the session was first used after the response callbacks
                 self._response = response_of(request)
-                if getattr(request, 'exception', None) is not None:
-                    self._judge(request)
-            if sys.exc_info()[1] is not None and is_failing(request):
+                self._judge(request)
+            if is_failing(request):
                 # nobody handled the exception, no response is sent
                 self._undo()
                 outer = invoking(request)
@@ -200,8 +199,7 @@ class Exchange:
             elif self._response is not EXPECTED:
                 if not self._saving.concluded:
                     self._conclude()
-                if self._cookie is not None:
-                    self._complete()
+                self._complete()
         except BaseException:
             self._undo()
             raise
@@ -216,7 +214,9 @@ class Exchange:
     def _complete(self) -> None:
         """Add the cookie that somebody has removed from the response."""
         response = self._response
-        if not self._policy.is_set_by(response, self._value):
+        if self._cookie is not None and not self._policy.is_set_by(
+            response, self._value
+        ):
             self._add_cookie(response)
 
     def _leave(self, request: Any) -> None:
@@ -267,17 +267,16 @@ class Exchange:
         response.status = rendered.status
         response.headerlist = rendered.headerlist
         response.app_iter = rendered.app_iter
-        if self._cookie is not None:
-            self._complete()
+        self._complete()
         complete(self._request, response)
 
     def _write(self, response: Any) -> None:
         saving = self._saving
         if not saving.used:
             return
+        outdated = self._presented.outdated
         if saving.differs_from_cookie or (
-            self._presented.outdated
-            and saving.session_id in self._presented.outdated
+            outdated and saving.session_id in outdated
         ):
             self._write_cookie(response, saving.session_id)
         vary_on_cookie(response)

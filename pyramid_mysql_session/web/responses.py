@@ -93,9 +93,11 @@ def response_of(request: Any) -> Any:
 def is_failing(request: Any) -> bool:
     """Tell whether the router raises an exception instead of a response."""
     error = sys.exc_info()[1]
+    if error is None:
+        return False
     frame = _call_for(request, sys._getframe(), FINISH_REQUEST)
-    if error is None or frame is None:
-        return error is not None
+    if frame is None:
+        return True
     passed = error.__traceback__
     # the application may have been called while another one was handled; an
     # execution policy may do itself what the router does

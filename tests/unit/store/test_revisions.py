@@ -23,7 +23,9 @@ OTHERS = st.integers(0, 6)
 def chain(revision, numbers):
     """Let one save after the other replace a revision; return the last."""
     for number in numbers:
-        with mock.patch.object(revisions, '_randbits', return_value=number):
+        with mock.patch.object(
+            revisions.secrets, 'randbits', return_value=number
+        ):
             revision = revisions.following(revision)
     return revision
 
@@ -121,7 +123,7 @@ class TestFollowing:
 
     def test_first_counts_nothing_and_has_random_marks(self):
         with mock.patch.object(
-            revisions, '_randbits', side_effect=lambda bits: 2**bits - 1
+            revisions.secrets, 'randbits', side_effect=lambda bits: 2**bits - 1
         ) as randbits:
             first = revisions.first()
             revisions.following(first)
