@@ -14,7 +14,7 @@ from ..connection.driver import (
     Connection,
     DriverError,
     packet_too_large,
-    verdict_on,
+    refuses_rows,
 )
 from ..errors import (
     LockTimeout,
@@ -343,11 +343,11 @@ class Records:
         try:
             return bool(self._send(connection, update))
         except DriverError as exc:
-            verdict = verdict_on(exc, connection.phase)
-            if verdict.in_doubt or not verdict.meaning.of_rows:
+            if not refuses_rows(exc, connection.phase):
                 raise
-            # a foreign key that the check has not seen may only let it go, or
-            # an earlier attempt has stored the other
+            # a foreign key or trigger that the check has not seen may only
+            # let it go, or an earlier attempt has stored the other; if this
+            # one has, nothing is found to be deleted, and the new one is there
             return False
 
     def _delete_family(self, connection: Connection, session_id: str) -> bool:

@@ -135,6 +135,25 @@ class TestTables:
             assert app.run(read).json == {'_f_': ['Goodbye']}
             assert database.query('SELECT * FROM carts') == []
 
+    @pytest.mark.parametrize('number', [1644, 31000])
+    def test_unseen_trigger_that_lets_no_key_change_is_respected(
+        self, app, database, statements, number
+    ):
+        app.run(fill)
+        database.query(
+            'CREATE TRIGGER keep BEFORE UPDATE ON sessions FOR EACH ROW '
+            f"SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = {number}"
+        )
+
+        with statements() as log:
+            app.run(leave)
+
+        # MariaDB logs what triggers do
+        sent = [verb for verb in verbs(log) if verb != 'SIGNAL']
+        assert sent == ['UPDATE', *INSTEAD]
+        assert app.run(read).json == {'_f_': ['Goodbye']}
+        assert app.store.count() == 1
+
     def test_references_that_took_too_long_to_find_are_feared(
         self, app, database, statements, patch_fetch
     ):
