@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator
@@ -45,15 +46,11 @@ class Containers:
 
     def note_tree(self, value: Any) -> None:
         """Do the same with what is made of nothing but JSON, and quickly."""
-        if type(value) not in _CONTAINERS:
-            return
-        found = [value]
-        # it grows meanwhile
-        for part in found:
-            below = part.values() if type(part) is dict else part
-            if not _SCALARS.issuperset(map(type, below)):
-                found += [each for each in below if type(each) in _CONTAINERS]
-        self._made.update(zip(map(id, found), found, strict=True))
+        level = [value]
+        while level := [each for each in level if type(each) in _CONTAINERS]:
+            self._made.update(zip(map(id, level), level, strict=True))
+            # no loop in Python over keys and values of each dict
+            level = gc.get_referents(*level)
 
     def add(self, part: Any) -> None:
         """Take one dict or list for the session's own, not what is in it."""
