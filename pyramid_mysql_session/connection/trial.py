@@ -65,15 +65,17 @@ class Outage:
         :param tried: when the attempt began that met it.
         """
         now = time.monotonic()
-        if self._began is None or tried - self._last > _FORGET * self._wait:
-            self._began = now
+        # another thread may note its end meanwhile
+        began = self._began
+        if began is None or tried - self._last > _FORGET * self._wait:
+            self._began = began = now
             self._of_writes = True
             if now - self._told > _QUIET:
                 self._told = now
                 log.warning('%s, trying for %d s', verdict.error(), self._wait)
         self._last = now
         self._of_writes &= verdict.phase in (Phase.WRITING, Phase.COMMITTING)
-        return now - self._began < self._wait
+        return now - began < self._wait
 
     def over(self, wrote: bool) -> None:
         """Note that something worked, and whether that was a write."""

@@ -447,7 +447,8 @@ class Draft:
 
     def is_held(self) -> bool:
         """Tell whether somebody holds data that the session made."""
-        return self._containers is not None and self._containers.held(
+        containers = self._containers
+        return containers is not None and containers.held(
             self.data, self._prints
         )
 

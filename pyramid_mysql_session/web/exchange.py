@@ -112,8 +112,9 @@ class Exchange:
 
     def failed(self, error: SessionError) -> None:
         """See that pyramid_retry does nothing a second time."""
+        request = self._request
         if isinstance(error, StoreUnavailable) and (
-            self._request is None or has_committed(self._request)
+            request is None or has_committed(request)
         ):
             error.forbid_retry()
         if error is self._told or self._telling:
@@ -121,7 +122,7 @@ class Exchange:
             return
         self._told, self._telling = error, True
         try:
-            self._notify(events.SessionFailed(self._request, error))
+            self._notify(events.SessionFailed(request, error))
         finally:
             self._telling = False
 
@@ -144,8 +145,9 @@ class Exchange:
         return None if request is None else self._visitors.device(request)
 
     def userid(self) -> Any:
-        if self._request is not None and self._visitors.userid is not None:
-            self._userid = self._visitors.userid(self._request)
+        request = self._request
+        if request is not None and self._visitors.userid is not None:
+            self._userid = self._visitors.userid(request)
         return self._userid
 
     # what the request and the router tell

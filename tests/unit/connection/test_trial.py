@@ -149,6 +149,16 @@ class TestOutage:
 
         assert attempts(a_trial(outage), READ_ONLY, time) > 1
 
+    def test_thread_that_finds_it_over_disturbs_nobody_who_notices_it(
+        self, outage, monkeypatch
+    ):
+        monkeypatch.setattr(
+            trial_module.log, 'warning', lambda *args: outage.over(True)
+        )
+
+        assert a_trial(outage).again(READ_ONLY, 0, True)
+        assert not outage.lasts
+
     def test_beginning_and_end_are_a_line_each(self, outage, time, caplog):
         caplog.set_level(logging.INFO)
         for _ in range(3):
