@@ -383,7 +383,10 @@ class Saving:
 
     def _take_in(self, record: Any) -> bool:
         """Load the session from its record, unless it was loaded meanwhile."""
-        with self._loading:
+        # a thread that loads it now may wait for the connection that we hold
+        if not self._loading.acquire(blocking=False):
+            return False
+        try:
             # another thread, or who was told of an error, may have used it
             if record is None or self._loop.at.status is not Status.UNREAD:
                 return False
@@ -393,6 +396,8 @@ class Saving:
             if taken is None:
                 return False
             self._loop.at, self.draft.data = taken
+        finally:
+            self._loading.release()
         self._learn_userid()
         return True
 

@@ -1,7 +1,7 @@
 """``locked()`` in a request that has not read its session."""
 
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -369,6 +369,38 @@ class TestOthersMeanwhile:
             unread['number'] += 1
 
         assert make_session(session_id) == {'number': 2, 'other': 1}
+
+    def test_thread_that_loads_gets_the_connection_of_the_lock(
+        self, unread, store, monkeypatch
+    ):
+        load, locked = store.load, store.locked
+        loading, free = threading.Event(), threading.Event()
+        reader = threading.Thread(target=unread.get, args=('number',))
+        in_time = []
+
+        @contextmanager
+        def lock(session_id):
+            monkeypatch.setattr(store, 'locked', locked)
+            reader.start()
+            loading.wait(5)
+            with locked(session_id) as row:
+                yield row
+            free.set()
+
+        def wait_for_connection(session_id):
+            loading.set()
+            in_time.append(free.wait(5))
+            return load(session_id)
+
+        monkeypatch.setattr(store, 'locked', lock)
+        monkeypatch.setattr(store, 'load', wait_for_connection)
+
+        with unread.locked():
+            unread['number'] += 1
+        reader.join()
+
+        assert in_time == [True]
+        assert unread == {'number': 2}
 
     def test_session_that_is_abandoned_meanwhile_is_not_saved(
         self, unread, store, meanwhile
