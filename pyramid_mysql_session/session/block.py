@@ -50,6 +50,9 @@ class Block:
         """
         loop = self._loop
         if self.entered or loop.busy:
+            if unread is not None:
+                # another thread has begun a block since that was asked
+                unread.load()
             # the outer block, or the save, deals with the changes
             with self._undone_on_error():
                 yield

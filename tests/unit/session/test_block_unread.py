@@ -402,6 +402,42 @@ class TestOthersMeanwhile:
         assert in_time == [True]
         assert unread == {'number': 2}
 
+    def test_block_that_begins_in_another_thread_at_once_is_an_inner_one(
+        self, unread, session_id, make_session, change, store, monkeypatch
+    ):
+        locked = store.locked
+        waiting, go = threading.Event(), threading.Event()
+
+        def increment():
+            with unread.locked():
+                unread['number'] += 1
+
+        outer = threading.Thread(target=increment)
+
+        def wait(store, session_id):
+            waiting.set()
+            go.wait(5)
+            return locked(session_id)
+
+        def looked_up(store):
+            # nobody has entered a block when this is looked up
+            monkeypatch.setattr(type(store), 'locked', wait)
+            outer.start()
+            waiting.wait(5)
+            return locked
+
+        monkeypatch.setattr(type(store), 'locked', property(looked_up))
+
+        with unread.locked():
+            unread['mine'] = 1
+            change(other=1)
+            go.set()
+            outer.join()
+
+        conclude(unread)
+        stored = {'number': 2, 'mine': 1, 'other': 1}
+        assert make_session(session_id) == stored
+
     def test_session_that_is_abandoned_meanwhile_is_not_saved(
         self, unread, store, meanwhile
     ):
