@@ -235,7 +235,8 @@ class Draft:
             if self._makes_trees:
                 # nobody has seen a dict or list in it yet
                 containers.note_tree(value)
-            self._prints[key] = _print(value)
+            # another thread may have handed it out meanwhile
+            self._prints.setdefault(key, _print(value))
         return value
 
     def put_in(self, key: Any, value: Any) -> None:

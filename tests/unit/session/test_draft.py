@@ -269,6 +269,25 @@ def test_error_in_a_merge_leaves_the_draft_as_it_was(monkeypatch):
     assert mine.data == {'a': 2, 'b': 2}
 
 
+def test_change_of_another_thread_in_what_is_being_handed_out_is_noticed(
+    monkeypatch,
+):
+    """A thread is interrupted by one that gets the same list first."""
+    draft = Draft(JSONSerializer(), 'auth.userid')
+    draft.data = draft.decode('{"list":[1]}')
+    look = draft_module._print
+
+    def be_interrupted(value):
+        monkeypatch.setattr(draft_module, '_print', look)
+        draft.hand_out('list').append(2)
+        return look(value)
+
+    monkeypatch.setattr(draft_module, '_print', be_interrupted)
+    draft.hand_out('list')
+
+    assert draft.changed_payload() == '{"list":[1,2]}'
+
+
 class TestHeld:
     """Whether somebody could change the data unseen."""
 
