@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, NamedTuple, TypeGuard
 
 from ..errors import StoreUnavailable
@@ -70,10 +70,18 @@ class Block:
         """Lock the row, and bring the data up to date; ``None`` without."""
         loop = self._loop
         if unread is not None:
-            with unread.lock() as row:
-                if unread.take_in(row.record):
-                    yield row
-                    return
+            taken = True
+            try:
+                with unread.lock() as row:
+                    taken = unread.take_in(row.record)
+                    if taken:
+                        yield row
+            except StoreUnavailable as exc:
+                # who has not read or written anything misses no lock
+                if taken or not exc.repeatable:
+                    raise
+            if taken:
+                return
             # why there is no such session takes more than a lock to find out
             unread.load()
         if not loop.at.stored:
@@ -89,6 +97,7 @@ class Block:
         loop = self._loop
         row: Any = None
         before, change = None, None
+        over = False
         try:
             with self._lock(unread) as row:
                 before = self._mark()
@@ -99,7 +108,14 @@ class Block:
                     if change is not None and not loop.write(row, change):
                         change = None
                         loop.lose()
+                over = True
         except BaseException as exc:
+            if over and before and change is None and _is_worth_another(exc):
+                # the lock was lost; whoever has saved nothing sees by the
+                # revision whether it was missed
+                with suppress(StoreUnavailable):
+                    if loop.is_as_known(before[0]):
+                        return
             if change is not None and _is_worth_another(exc):
                 # the revision tells whether the transaction was committed,
                 # and whether anybody else has saved since the row was read;

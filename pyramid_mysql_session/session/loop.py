@@ -258,6 +258,15 @@ class SaveLoop:
             self._pause()
             self._load()
 
+    def is_as_known(self, at: Standing) -> bool:
+        """Tell whether nobody has saved the record since it was read."""
+        record = self._kit.store.load(at.session_id)
+        return (
+            record is not None
+            and record.alive
+            and record.revision == at.revision
+        )
+
     def write(self, row: Any, change: Change) -> bool:
         """Save or delete a row that is locked; ``False`` if it is gone."""
         if change.delete:

@@ -12,6 +12,7 @@ from tests.faults.views import (
     increment,
     invalidate_and_append,
     locked_append,
+    locked_data,
     log_out,
     renew,
     tab,
@@ -169,6 +170,47 @@ class TestOnce:
         assert proxied.run(data).json == {'items': ['first', 'mine']}
         assert lost == []
 
+    @pytest.mark.parametrize(
+        'pattern', ['^START', 'FOR UPDATE$', '^COMMIT', '^SELECT `data`']
+    )
+    def test_locked_block_that_saves_nothing_goes_unnoticed(
+        self, proxied, proxy, loss, pattern
+    ):
+        proxied.run(append('first'))
+        proxy.on(pattern, loss)
+
+        assert proxied.run(locked_data).json == {'items': ['first']}
+
+    def test_locked_block_that_ends_the_session_goes_unnoticed(
+        self, proxied, proxy, rows, loss
+    ):
+        def view(request):
+            with request.session.locked():
+                invalidate_and_append(request)
+
+        proxied.run(append('first'))
+        rule = proxy.on('^COMMIT', loss)
+
+        proxied.run(view)
+
+        assert rule.matched == 1
+        assert proxied.run(data).json == {'items': ['new']}
+        assert rows() == 1
+
+    @pytest.mark.parametrize('pattern', ['^START', 'FOR UPDATE$', '^COMMIT'])
+    def test_locked_block_of_a_session_that_is_gone_begins_another(
+        self, proxied, proxy, database, rows, loss, pattern
+    ):
+        proxied.run(append('first'))
+        database.query('DELETE FROM sessions')
+        rule = proxy.on(pattern, loss)
+
+        proxied.run(locked_append)
+
+        assert rule.matched == 1
+        assert proxied.run(data).json == {'items': ['mine']}
+        assert rows() == 1
+
 
 class Others:
     """
@@ -235,6 +277,17 @@ class TestOthersSavedMeanwhile:
             with pytest.raises(StoreUnavailable, match='connection to MySQL'):
                 proxied.run(increment)
             assert proxied.run(data).json == {'n': number + 1}
+
+    def test_locked_block_that_saves_nothing_may_have_missed_their_save(
+        self, proxied, proxy, loss
+    ):
+        proxied.run(append('first'))
+        proxy.on('^COMMIT', Others(proxied, loss, append('other')))
+
+        with pytest.raises(StoreUnavailable, match='connection to MySQL'):
+            proxied.run(locked_data)
+
+        assert proxied.run(data).json == {'items': ['first', 'other']}
 
     @pytest.mark.parametrize(
         'other',

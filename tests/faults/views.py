@@ -26,6 +26,11 @@ def locked_append(request):
         append('mine')(request)
 
 
+def locked_data(request):
+    with request.session.locked():
+        return data(request)
+
+
 def increment(request):
     session = request.session
     with session.locked():

@@ -5,6 +5,7 @@ import pytest
 from pyramid_mysql_session.errors import StoreUnavailable
 from pyramid_mysql_session.session import loop
 from pyramid_mysql_session.store.keys import stored_key
+from tests.memory_store import in_doubt
 from tests.unit.conftest import conclude
 
 either = pytest.mark.parametrize('executed', [True, False])
@@ -66,12 +67,31 @@ def test_block_without_a_change_is_never_in_doubt(
 ):
     block_cut(executed)
 
-    with pytest.raises(StoreUnavailable), session.locked():
+    with session.locked():
         assert session['number'] == 1
 
     session['number'] = 2
     session.save()
     assert make_session(session.session_id) == {'number': 2}
+
+
+@pytest.mark.parametrize('then', ['save', 'log-out', 'failure'])
+def test_block_without_a_change_that_may_have_missed_one_is_an_error(
+    session, change, block_cut, store, meanwhile, then
+):
+    def fail():
+        raise StoreUnavailable('MySQL stopped', '')
+
+    error = in_doubt(None)
+    if then == 'failure':
+        meanwhile('load', fail)
+    others = {'save': lambda: change(theirs=7), 'log-out': store.rows.clear}
+    block_cut(True, others.get(then, lambda: None), error)
+
+    with pytest.raises(StoreUnavailable) as caught, session.locked():
+        assert session['number'] == 1
+
+    assert caught.value is error
 
 
 def test_save_of_others_after_the_block_is_kept(
