@@ -260,6 +260,9 @@ class SaveLoop:
 
     def is_as_known(self, at: Standing) -> bool:
         """Tell whether nobody has saved the record since it was read."""
+        if not at.stored:
+            # it was gone, and no id comes back
+            return True
         record = self._kit.store.load(at.session_id)
         return (
             record is not None
@@ -314,15 +317,21 @@ class SaveLoop:
     def lock_row(self) -> Iterator[Any]:
         """Lock the row as soon as the server does not lag."""
         while True:
-            with self._kit.store.locked(self.at.session_id) as row:
-                record = row.record
-                if record is None:
-                    settled = self._looked_twice
-                else:
-                    settled = not record.precedes(self.at.revision)
-                if settled:
-                    yield row
-                    return
+            settled = True
+            try:
+                with self._kit.store.locked(self.at.session_id) as row:
+                    record = row.record
+                    if record is None:
+                        settled = self._looked_twice
+                    else:
+                        settled = not record.precedes(self.at.revision)
+                    if settled:
+                        yield row
+                        return
+            except StoreUnavailable as exc:
+                # who looks again misses no lock
+                if settled or not exc.repeatable:
+                    raise
             # without the lock
             if record is None:
                 self._looks_again()

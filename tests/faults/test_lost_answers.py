@@ -211,6 +211,25 @@ class TestOnce:
         assert proxied.run(data).json == {'items': ['mine']}
         assert rows() == 1
 
+    @pytest.mark.parametrize('times', [1, 2])
+    @pytest.mark.parametrize('pattern', ['^START', 'FOR UPDATE$', '^COMMIT'])
+    def test_locked_block_of_a_session_that_ended_meanwhile_is_dropped(
+        self, proxied, proxy, database, rows, lost, loss, pattern, times
+    ):
+        def view(request):
+            data(request)
+            database.query('DELETE FROM sessions')
+            # a server that lags may not have it yet: it is locked twice
+            proxy.on(pattern, loss, times=times)
+            locked_append(request)
+
+        proxied.run(append('first'))
+
+        proxied.run(view)
+
+        assert len(lost) == 1
+        assert rows() == 0
+
 
 class Others:
     """
