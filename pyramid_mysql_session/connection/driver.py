@@ -35,13 +35,17 @@ _READ_ONLY = '@@GLOBAL.read_only, @@GLOBAL.innodb_read_only'
 # have yet another version, so that it takes a statement of its own
 _ISOLATION = b'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED'
 # MySQL tells the driver that autocommit is on when the server's default is
-# off; lock_wait_timeout is about metadata locks: a day or a year by default
+# off; lock_wait_timeout is about metadata locks: a day or a year by default;
+# DEFAULT is what the server has for all connections, and no limit may be less
+_ALL_ROWS = 2**64 - 1
 _VARIABLES = (
     "sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
     'autocommit = 1',
     "completion_type = 'NO_CHAIN'",
     'sql_safe_updates = 0',
-    'sql_select_limit = DEFAULT',
+    f'sql_select_limit = {_ALL_ROWS}',
+    # whatever max_join_size is
+    'sql_big_selects = 1',
 )
 
 

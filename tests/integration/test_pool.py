@@ -25,6 +25,10 @@ def read(request):
     return request.session.get('number')
 
 
+def log_in(request):
+    request.session['auth.userid'] = 'me'
+
+
 def over_tcp(server):
     return {'host': server.host, 'port': server.port, 'unix_socket': None}
 
@@ -79,6 +83,21 @@ class TestConnections:
             assert variable(app, 'completion_type') == 'NO_CHAIN'
             assert variable(app, 'character_set_connection') == 'utf8mb4'
         assert app.run(read).json == 4
+
+    @pytest.mark.parametrize(
+        'limit', [{'sql_select_limit': 3}, {'max_join_size': 1}]
+    )
+    def test_limits_of_the_server_to_answers_do_not_count(
+        self, server, make_app, limit
+    ):
+        app = make_app()
+        with helpers.variables(server, **limit):
+            for _ in range(5):
+                app.browser().run(log_in)
+
+            assert len(app.store.for_user('me')) == 5
+            assert app.store.count() == app.store.stats().live == 5
+            assert app.store.delete_for_user('me') == 5
 
     def test_connections_count_the_rows_that_an_update_finds(self, app):
         app.run(fill)
