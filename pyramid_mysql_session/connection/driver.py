@@ -328,6 +328,15 @@ def _see_that_it_fits(driver: Any) -> None:
 
     :raises pyramid_mysql_session.SettingsError: it is of no use.
     """
+    # before it decodes an answer
+    if not _brings_all_back(driver):
+        raise SettingsError(
+            [
+                'mysql_session.pool: its connections have charset = '
+                f'{driver.character_set_name()}, which does not bring back '
+                'all that is stored; expected utf8mb4'
+            ]
+        )
     driver.query('SELECT @@autocommit, @@completion_type')
     ((autocommit, completion_type),) = driver.store_result().fetch_row(0)
     if isinstance(completion_type, bytes):
@@ -338,14 +347,6 @@ def _see_that_it_fits(driver: Any) -> None:
                 'mysql_session.pool: its connections have completion_type = '
                 f"{completion_type}, expected 'NO_CHAIN': what follows a "
                 'COMMIT would not be committed'
-            ]
-        )
-    if not _brings_all_back(driver):
-        raise SettingsError(
-            [
-                'mysql_session.pool: its connections have charset = '
-                f'{driver.character_set_name()}, which does not bring back '
-                'all that is stored; expected utf8mb4'
             ]
         )
     if driver.get_autocommit() and not int(autocommit):

@@ -280,6 +280,21 @@ class TestRefusal:
                 'COMMIT would not be committed',
             )
 
+    @pytest.mark.parametrize('charset', ['swe7', 'dec8', 'eucjpms', 'sjis'])
+    def test_connections_whose_charset_python_does_not_know_are_refused(
+        self, make_pool, make_app, charset
+    ):
+        app = make_app(pool=make_pool({'charset': charset}))
+
+        for _ in range(2):
+            with pytest.raises(SettingsError) as caught:
+                app.run(fill)
+            assert caught.value.problems == (
+                'mysql_session.pool: its connections have charset = '
+                f'{charset}, which does not bring back all that is stored; '
+                'expected utf8mb4',
+            )
+
     def test_sql_mode_in_which_begin_means_something_else_works(
         self, server, make_pool, make_app
     ):
