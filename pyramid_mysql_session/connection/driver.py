@@ -337,8 +337,12 @@ def _see_that_it_fits(driver: Any) -> None:
                 'all that is stored; expected utf8mb4'
             ]
         )
-    driver.query('SELECT @@autocommit, @@completion_type')
-    ((autocommit, completion_type),) = driver.store_result().fetch_row(0)
+    driver.query(
+        'SELECT @@autocommit, @@completion_type, @@sql_select_limit LIMIT 1'
+    )
+    ((autocommit, completion_type, limit),) = driver.store_result().fetch_row(
+        0
+    )
     if isinstance(completion_type, bytes):
         completion_type = completion_type.decode('ascii')
     if completion_type != 'NO_CHAIN':
@@ -347,6 +351,16 @@ def _see_that_it_fits(driver: Any) -> None:
                 'mysql_session.pool: its connections have completion_type = '
                 f"{completion_type}, expected 'NO_CHAIN': what follows a "
                 'COMMIT would not be committed'
+            ]
+        )
+    # as large as a revision: a number that conv has rounded shows, too
+    limit = int(limit)
+    if limit != _ALL_ROWS:
+        raise SettingsError(
+            [
+                'mysql_session.pool: its connections have sql_select_limit = '
+                f'{limit}, expected {_ALL_ROWS}: answers would be cut short, '
+                'or their numbers are rounded'
             ]
         )
     if driver.get_autocommit() and not int(autocommit):

@@ -7,6 +7,8 @@ import MySQLdb
 import MySQLdb.cursors
 import pytest
 from dbutils.pooled_db import PooledDB
+from MySQLdb.constants import FIELD_TYPE
+from MySQLdb.converters import conversions
 
 from pyramid_mysql_session import (
     POOL_KEY,
@@ -279,6 +281,34 @@ class TestRefusal:
                 f"{completion_type}, expected 'NO_CHAIN': what follows a "
                 'COMMIT would not be committed',
             )
+
+    @pytest.mark.parametrize('limit', [0, 1, 1000])
+    def test_connections_that_cut_answers_short_are_refused(
+        self, make_pool, make_app, limit
+    ):
+        app = make_app(
+            pool=make_pool(
+                {'init_command': f'SET SESSION sql_select_limit = {limit}'}
+            )
+        )
+
+        for _ in range(2):
+            with pytest.raises(SettingsError) as caught:
+                app.run(fill)
+            assert caught.value.problems == (
+                'mysql_session.pool: its connections have sql_select_limit = '
+                f'{limit}, expected 18446744073709551615: answers would be '
+                'cut short, or their numbers are rounded',
+            )
+
+    def test_connections_that_round_numbers_are_refused(
+        self, make_pool, make_app
+    ):
+        conv = {**conversions, FIELD_TYPE.LONGLONG: float}
+        app = make_app(pool=make_pool({'conv': conv}))
+
+        with pytest.raises(SettingsError, match='numbers are rounded'):
+            app.run(fill)
 
     @pytest.mark.parametrize('charset', ['swe7', 'dec8', 'eucjpms', 'sjis'])
     def test_connections_whose_charset_python_does_not_know_are_refused(
