@@ -28,6 +28,8 @@ DriverError = MySQLdb.Error
 #: Seconds after which a connection is asked anew whether its server takes
 #: writes.
 ASK_EVERY = 1
+# all that a payload may have if it is plain
+_ASCII = ''.join(map(chr, range(32, 127)))
 # Aurora's readers have the second, all others the first
 _READ_ONLY = '@@GLOBAL.read_only, @@GLOBAL.innodb_read_only'
 
@@ -328,21 +330,16 @@ def _see_that_it_fits(driver: Any) -> None:
 
     :raises pyramid_mysql_session.SettingsError: it is of no use.
     """
-    # before it decodes an answer
-    if not _brings_all_back(driver):
+    answer = _answer(driver)
+    if answer is None:
         raise SettingsError(
             [
                 'mysql_session.pool: its connections have charset = '
                 f'{driver.character_set_name()}, which does not bring back '
-                'all that is stored; expected utf8mb4'
+                'all that is stored; expected utf8mb4, and no other by SET'
             ]
         )
-    driver.query(
-        'SELECT @@autocommit, @@completion_type, @@sql_select_limit LIMIT 1'
-    )
-    ((autocommit, completion_type, limit),) = driver.store_result().fetch_row(
-        0
-    )
+    autocommit, completion_type, limit = answer
     if isinstance(completion_type, bytes):
         completion_type = completion_type.decode('ascii')
     if completion_type != 'NO_CHAIN':
@@ -372,14 +369,27 @@ def _see_that_it_fits(driver: Any) -> None:
             _send(driver, statement)
 
 
-def _brings_all_back(driver: Any) -> bool:
-    """Tell whether the payload arrives as it was sent."""
+def _answer(driver: Any) -> tuple[Any, ...] | None:
+    """
+    Ask for what matters of somebody else's connection.
+
+    :returns: ``None`` when a payload does not arrive as it was sent.
+    """
+    # in which Python does not find a backslash again
+    if driver.character_set_name() == 'sjis':
+        return None
+    # either may be one that Python does not know, and SET may have changed one
     try:
         codecs.lookup(driver.encoding)
-    except LookupError:
-        return False
-    # in which Python does not find a backslash again
-    return bool(driver.character_set_name() != 'sjis')
+        driver.query(
+            b'SELECT @@autocommit, @@completion_type, @@sql_select_limit, %b '
+            # whatever that limit is
+            b'LIMIT 1' % driver.string_literal(_ASCII)
+        )
+        ((*answer, sent),) = driver.store_result().fetch_row(0)
+    except (LookupError, ValueError):
+        return None
+    return tuple(answer) if sent in (_ASCII, _ASCII.encode()) else None
 
 
 def _send(driver: Any, statement: bytes) -> None:

@@ -322,8 +322,40 @@ class TestRefusal:
             assert caught.value.problems == (
                 'mysql_session.pool: its connections have charset = '
                 f'{charset}, which does not bring back all that is stored; '
-                'expected utf8mb4',
+                'expected utf8mb4, and no other by SET',
             )
+
+    @pytest.mark.parametrize(
+        'change',
+        [
+            'NAMES binary',
+            'NAMES swe7',
+            'character_set_results = swe7',
+            'character_set_results = utf16',
+            'character_set_connection = swe7',
+        ],
+    )
+    def test_connections_that_change_what_is_sent_are_refused(
+        self, make_pool, make_app, change
+    ):
+        # init_command comes before the driver sets its own
+        app = make_app(pool=make_pool({}, {'setsession': [f'SET {change}']}))
+
+        for _ in range(2):
+            with pytest.raises(SettingsError, match='expected utf8mb4, and'):
+                app.run(fill)
+
+    @pytest.mark.parametrize('names', ['latin1', 'gbk', 'utf8mb3'])
+    def test_connections_that_bring_back_ascii_will_do(
+        self, make_pool, make_app, names
+    ):
+        app = make_app(
+            pool=make_pool({}, {'setsession': [f'SET NAMES {names}']})
+        )
+
+        app.run(fill)
+
+        assert app.run(read).json == {'numbers': [1]}
 
     def test_sql_mode_in_which_begin_means_something_else_works(
         self, server, make_pool, make_app
