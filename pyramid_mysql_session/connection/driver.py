@@ -167,12 +167,12 @@ class Connection:
         :raises pyramid_mysql_session.PayloadTooLarge: it was not sent.
         """
         driver = self._driver
-        statement = sql.encode(driver.encoding)
+        statement = self._encoded(sql)
         if payload is not None:
             statement = b'%b%b%b' % (
                 statement,
                 self._literal(payload),
-                rest.encode(driver.encoding),
+                self._encoded(rest),
             )
             # the packet has a byte more; MySQL hangs up on a larger one
             size = len(statement) + 1
@@ -211,7 +211,7 @@ class Connection:
         """
         driver = self._driver
         self.phase = Phase.WRITING if locking else Phase.READING
-        driver.query(sql.encode(driver.encoding))
+        driver.query(self._encoded(sql))
         rows: Rows = driver.store_result().fetch_row(0)
         return rows
 
@@ -253,6 +253,22 @@ class Connection:
             raise ReadOnlyAnswer(1290, 'the server is read-only')
         known.asked = now
         return tuple(row[:-2] for row in rows)
+
+    def _encoded(self, sql: str) -> bytes:
+        try:
+            encoded: bytes = sql.encode(self._driver.encoding)
+        except UnicodeEncodeError as exc:
+            # no text but names stands in a statement as it is
+            setting = 'mysql_session.charset'
+            if not self.ours:
+                setting = 'mysql_session.pool: its connections have charset'
+            raise SettingsError(
+                [
+                    f'{setting} = {self.character_set}, in which the names of '
+                    'table and columns cannot be written; expected utf8mb4'
+                ]
+            ) from exc
+        return encoded
 
     def _query(self, statement: bytes) -> None:
         _send(self._driver, statement)

@@ -345,6 +345,23 @@ class TestRefusal:
             with pytest.raises(SettingsError, match='expected utf8mb4, and'):
                 app.run(fill)
 
+    @pytest.mark.parametrize('name', ['table_name', 'column_userid'])
+    def test_connections_that_cannot_write_a_name_are_refused(
+        self, make_pool, make_app, name
+    ):
+        app = make_app(
+            pool=make_pool({'charset': 'latin1'}), **{name: 'сессии'}
+        )
+
+        for _ in range(2):
+            with pytest.raises(SettingsError) as caught:
+                app.run(fill)
+            assert caught.value.problems == (
+                'mysql_session.pool: its connections have charset = latin1, '
+                'in which the names of table and columns cannot be written; '
+                'expected utf8mb4',
+            )
+
     @pytest.mark.parametrize('names', ['latin1', 'gbk', 'utf8mb3'])
     def test_connections_that_bring_back_ascii_will_do(
         self, make_pool, make_app, names
