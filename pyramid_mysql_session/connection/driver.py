@@ -28,6 +28,8 @@ DriverError = MySQLdb.Error
 #: Seconds after which a connection is asked anew whether its server takes
 #: writes.
 ASK_EVERY = 1
+# all that a payload may have if it is plain
+_ASCII = ''.join(map(chr, range(32, 127)))
 # Aurora's readers have the second, all others the first
 _READ_ONLY = '@@GLOBAL.read_only, @@GLOBAL.innodb_read_only'
 
@@ -35,13 +37,17 @@ _READ_ONLY = '@@GLOBAL.read_only, @@GLOBAL.innodb_read_only'
 # have yet another version, so that it takes a statement of its own
 _ISOLATION = b'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED'
 # MySQL tells the driver that autocommit is on when the server's default is
-# off; lock_wait_timeout is about metadata locks: a day or a year by default
+# off; lock_wait_timeout is about metadata locks: a day or a year by default;
+# DEFAULT is what the server has for all connections, and no limit may be less
+_ALL_ROWS = 2**64 - 1
 _VARIABLES = (
     "sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
     'autocommit = 1',
     "completion_type = 'NO_CHAIN'",
     'sql_safe_updates = 0',
-    'sql_select_limit = DEFAULT',
+    f'sql_select_limit = {_ALL_ROWS}',
+    # whatever max_join_size is
+    'sql_big_selects = 1',
 )
 
 
@@ -161,12 +167,12 @@ class Connection:
         :raises pyramid_mysql_session.PayloadTooLarge: it was not sent.
         """
         driver = self._driver
-        statement = sql.encode(driver.encoding)
+        statement = self._encoded(sql)
         if payload is not None:
             statement = b'%b%b%b' % (
                 statement,
                 self._literal(payload),
-                rest.encode(driver.encoding),
+                self._encoded(rest),
             )
             # the packet has a byte more; MySQL hangs up on a larger one
             size = len(statement) + 1
@@ -205,7 +211,7 @@ class Connection:
         """
         driver = self._driver
         self.phase = Phase.WRITING if locking else Phase.READING
-        driver.query(sql.encode(driver.encoding))
+        driver.query(self._encoded(sql))
         rows: Rows = driver.store_result().fetch_row(0)
         return rows
 
@@ -247,6 +253,22 @@ class Connection:
             raise ReadOnlyAnswer(1290, 'the server is read-only')
         known.asked = now
         return tuple(row[:-2] for row in rows)
+
+    def _encoded(self, sql: str) -> bytes:
+        try:
+            encoded: bytes = sql.encode(self._driver.encoding)
+        except UnicodeEncodeError as exc:
+            # no text but names stands in a statement as it is
+            setting = 'mysql_session.charset'
+            if not self.ours:
+                setting = 'mysql_session.pool: its connections have charset'
+            raise SettingsError(
+                [
+                    f'{setting} = {self.character_set}, in which the names of '
+                    'table and columns cannot be written; expected utf8mb4'
+                ]
+            ) from exc
+        return encoded
 
     def _query(self, statement: bytes) -> None:
         _send(self._driver, statement)
@@ -324,8 +346,16 @@ def _see_that_it_fits(driver: Any) -> None:
 
     :raises pyramid_mysql_session.SettingsError: it is of no use.
     """
-    driver.query('SELECT @@autocommit, @@completion_type')
-    ((autocommit, completion_type),) = driver.store_result().fetch_row(0)
+    answer = _answer(driver)
+    if answer is None:
+        raise SettingsError(
+            [
+                'mysql_session.pool: its connections have charset = '
+                f'{driver.character_set_name()}, which does not bring back '
+                'all that is stored; expected utf8mb4, and no other by SET'
+            ]
+        )
+    autocommit, completion_type, limit = answer
     if isinstance(completion_type, bytes):
         completion_type = completion_type.decode('ascii')
     if completion_type != 'NO_CHAIN':
@@ -336,12 +366,14 @@ def _see_that_it_fits(driver: Any) -> None:
                 'COMMIT would not be committed'
             ]
         )
-    if not _brings_all_back(driver):
+    # as large as a revision: a number that conv has rounded shows, too
+    limit = int(limit)
+    if limit != _ALL_ROWS:
         raise SettingsError(
             [
-                'mysql_session.pool: its connections have charset = '
-                f'{driver.character_set_name()}, which does not bring back '
-                'all that is stored; expected utf8mb4'
+                'mysql_session.pool: its connections have sql_select_limit = '
+                f'{limit}, expected {_ALL_ROWS}: answers would be cut short, '
+                'or their numbers are rounded'
             ]
         )
     if driver.get_autocommit() and not int(autocommit):
@@ -353,14 +385,27 @@ def _see_that_it_fits(driver: Any) -> None:
             _send(driver, statement)
 
 
-def _brings_all_back(driver: Any) -> bool:
-    """Tell whether the payload arrives as it was sent."""
+def _answer(driver: Any) -> tuple[Any, ...] | None:
+    """
+    Ask for what matters of somebody else's connection.
+
+    :returns: ``None`` when a payload does not arrive as it was sent.
+    """
+    # in which Python does not find a backslash again
+    if driver.character_set_name() == 'sjis':
+        return None
+    # either may be one that Python does not know, and SET may have changed one
     try:
         codecs.lookup(driver.encoding)
-    except LookupError:
-        return False
-    # in which Python does not find a backslash again
-    return bool(driver.character_set_name() != 'sjis')
+        driver.query(
+            b'SELECT @@autocommit, @@completion_type, @@sql_select_limit, %b '
+            # whatever that limit is
+            b'LIMIT 1' % driver.string_literal(_ASCII)
+        )
+        ((*answer, sent),) = driver.store_result().fetch_row(0)
+    except (LookupError, ValueError):
+        return None
+    return tuple(answer) if sent in (_ASCII, _ASCII.encode()) else None
 
 
 def _send(driver: Any, statement: bytes) -> None:

@@ -48,7 +48,8 @@ _OUR_VARIABLES = frozenset(
         *('autocommit', 'character_set_client', 'character_set_connection'),
         *('character_set_results', 'collation_connection', 'completion_type'),
         *('innodb_lock_wait_timeout', 'lock_wait_timeout', 'sql_mode'),
-        *('sql_safe_updates', 'sql_select_limit', 'timestamp'),
+        *('sql_big_selects', 'sql_safe_updates', 'sql_select_limit'),
+        'timestamp',
         *('transaction_isolation', 'transaction_read_only', 'tx_isolation'),
         *('tx_read_only',),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -33,6 +33,7 @@ class Column(NamedTuple):
     nullable: bool
     required: bool  # an INSERT that omits it fails
     generated: str | None  # 'VIRTUAL' or 'STORED'
+    row_end: bool = False  # MariaDB keeps in it until when a row was as it is
 
     @property
     def base(self) -> str:
@@ -156,14 +157,19 @@ class Catalogue:
             self._column(*row)
             for row in self._ask(
                 'COLUMN_NAME, COLUMN_TYPE, CHARACTER_SET_NAME, '
-                'CHARACTER_OCTET_LENGTH, IS_NULLABLE, COLUMN_DEFAULT, EXTRA',
+                'CHARACTER_OCTET_LENGTH, IS_NULLABLE, COLUMN_DEFAULT, EXTRA, '
+                'GENERATION_EXPRESSION',
                 'COLUMNS',
             )
         ]
         return {column.name.lower(): column for column in columns}
 
-    def indexes(self) -> list[Index]:
-        """Return the indexes, the primary key first."""
+    def indexes(self, left_out: Collection[str] = ()) -> list[Index]:
+        """
+        Return the indexes, the primary key first.
+
+        :param left_out: columns that do not count, in lower case.
+        """
         indexes: dict[str, Index] = {}
         for name, column, not_unique, prefix, type_, show in self._ask(
             'INDEX_NAME, COLUMN_NAME, NON_UNIQUE, SUB_PART, INDEX_TYPE, '
@@ -186,8 +192,9 @@ class Catalogue:
             )
             # an index over an expression has no column name
             part = Part(text(column or '').lower(), prefix is None)
-            index.parts.append(part)
-        return list(indexes.values())
+            if part.column not in left_out:
+                index.parts.append(part)
+        return [index for index in indexes.values() if index.parts]
 
     def foreign_keys(self, column: str) -> list[str]:
         """Return the foreign keys by which a column refers to others."""
@@ -292,6 +299,7 @@ class Catalogue:
         nullable: str | bytes,
         default: str | bytes | None,
         extra: str | bytes,
+        expression: str | bytes | None,
     ) -> Column:
         generated = _GENERATED.search(text(extra))
         column = Column(
@@ -302,6 +310,7 @@ class Catalogue:
             text(nullable) == 'YES',
             False,
             generated[1].upper() if generated else None,
+            text(expression or '') == 'ROW END',
         )
         return column._replace(
             required=not column.nullable

@@ -26,6 +26,8 @@ _CHARACTERS = frozenset({'char', 'varchar'})
 _BYTES = frozenset({'binary', 'varbinary'})
 _TEXTS = frozenset({'tinytext', 'text', 'mediumtext', 'longtext'})
 BLOBS = frozenset({'tinyblob', 'blob', 'mediumblob', 'longblob'})
+# in which plain ASCII takes more bytes than it has characters, or is not whole
+_UNLIKE_ASCII = frozenset({'swe7', 'ucs2', 'utf16', 'utf16le', 'utf32'})
 # these do not fit into the types that a table of ours is created with
 _LONG = frozenset({'longtext', 'longblob', 'json'})
 
@@ -98,7 +100,13 @@ class Layout:
                 or column.base in BLOBS
                 or (
                     column.base in _TEXTS
-                    and (self._plain or column.character_set == 'utf8mb4')
+                    and (
+                        column.character_set == 'utf8mb4'
+                        or (
+                            self._plain
+                            and column.character_set not in _UNLIKE_ASCII
+                        )
+                    )
                 )
             )
         # a display width, bigint(20), means nothing, nor do leading zeros

@@ -119,7 +119,10 @@ class Table:
         check_owner(layout, columns, findings)
         findings.raise_if_wrong()
 
-        indexes = catalogue.indexes()
+        # MariaDB puts it behind each unique index, and keeps one row without
+        # an end
+        row_ends = {key for key, column in columns.items() if column.row_end}
+        indexes = catalogue.indexes(row_ends)
         primary = primary_columns(layout, indexes)
         staying = check_ours(layout, columns, catalogue, findings)
         check_null(layout, columns, primary, catalogue, findings)

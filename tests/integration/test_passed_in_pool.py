@@ -7,6 +7,8 @@ import MySQLdb
 import MySQLdb.cursors
 import pytest
 from dbutils.pooled_db import PooledDB
+from MySQLdb.constants import FIELD_TYPE
+from MySQLdb.converters import conversions
 
 from pyramid_mysql_session import (
     POOL_KEY,
@@ -279,6 +281,98 @@ class TestRefusal:
                 f"{completion_type}, expected 'NO_CHAIN': what follows a "
                 'COMMIT would not be committed',
             )
+
+    @pytest.mark.parametrize('limit', [0, 1, 1000])
+    def test_connections_that_cut_answers_short_are_refused(
+        self, make_pool, make_app, limit
+    ):
+        app = make_app(
+            pool=make_pool(
+                {'init_command': f'SET SESSION sql_select_limit = {limit}'}
+            )
+        )
+
+        for _ in range(2):
+            with pytest.raises(SettingsError) as caught:
+                app.run(fill)
+            assert caught.value.problems == (
+                'mysql_session.pool: its connections have sql_select_limit = '
+                f'{limit}, expected 18446744073709551615: answers would be '
+                'cut short, or their numbers are rounded',
+            )
+
+    def test_connections_that_round_numbers_are_refused(
+        self, make_pool, make_app
+    ):
+        conv = {**conversions, FIELD_TYPE.LONGLONG: float}
+        app = make_app(pool=make_pool({'conv': conv}))
+
+        with pytest.raises(SettingsError, match='numbers are rounded'):
+            app.run(fill)
+
+    @pytest.mark.parametrize('charset', ['swe7', 'dec8', 'eucjpms', 'sjis'])
+    def test_connections_whose_charset_python_does_not_know_are_refused(
+        self, make_pool, make_app, charset
+    ):
+        app = make_app(pool=make_pool({'charset': charset}))
+
+        for _ in range(2):
+            with pytest.raises(SettingsError) as caught:
+                app.run(fill)
+            assert caught.value.problems == (
+                'mysql_session.pool: its connections have charset = '
+                f'{charset}, which does not bring back all that is stored; '
+                'expected utf8mb4, and no other by SET',
+            )
+
+    @pytest.mark.parametrize(
+        'change',
+        [
+            'NAMES binary',
+            'NAMES swe7',
+            'character_set_results = swe7',
+            'character_set_results = utf16',
+            'character_set_connection = swe7',
+        ],
+    )
+    def test_connections_that_change_what_is_sent_are_refused(
+        self, make_pool, make_app, change
+    ):
+        # init_command comes before the driver sets its own
+        app = make_app(pool=make_pool({}, {'setsession': [f'SET {change}']}))
+
+        for _ in range(2):
+            with pytest.raises(SettingsError, match='expected utf8mb4, and'):
+                app.run(fill)
+
+    @pytest.mark.parametrize('name', ['table_name', 'column_userid'])
+    def test_connections_that_cannot_write_a_name_are_refused(
+        self, make_pool, make_app, name
+    ):
+        app = make_app(
+            pool=make_pool({'charset': 'latin1'}), **{name: 'сессии'}
+        )
+
+        for _ in range(2):
+            with pytest.raises(SettingsError) as caught:
+                app.run(fill)
+            assert caught.value.problems == (
+                'mysql_session.pool: its connections have charset = latin1, '
+                'in which the names of table and columns cannot be written; '
+                'expected utf8mb4',
+            )
+
+    @pytest.mark.parametrize('names', ['latin1', 'gbk', 'utf8mb3'])
+    def test_connections_that_bring_back_ascii_will_do(
+        self, make_pool, make_app, names
+    ):
+        app = make_app(
+            pool=make_pool({}, {'setsession': [f'SET NAMES {names}']})
+        )
+
+        app.run(fill)
+
+        assert app.run(read).json == {'numbers': [1]}
 
     def test_sql_mode_in_which_begin_means_something_else_works(
         self, server, make_pool, make_app

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from pyramid_mysql_session import StoreUnavailable
+from pyramid_mysql_session import SettingsError, StoreUnavailable
 from tests import certificates, helpers
 from tests.faults.proxy import BlindProxy
 
@@ -23,6 +23,10 @@ def count(request):
 
 def read(request):
     return request.session.get('number')
+
+
+def log_in(request):
+    request.session['auth.userid'] = 'me'
 
 
 def over_tcp(server):
@@ -79,6 +83,32 @@ class TestConnections:
             assert variable(app, 'completion_type') == 'NO_CHAIN'
             assert variable(app, 'character_set_connection') == 'utf8mb4'
         assert app.run(read).json == 4
+
+    @pytest.mark.parametrize(
+        'limit', [{'sql_select_limit': 3}, {'max_join_size': 1}]
+    )
+    def test_limits_of_the_server_to_answers_do_not_count(
+        self, server, make_app, limit
+    ):
+        app = make_app()
+        with helpers.variables(server, **limit):
+            for _ in range(5):
+                app.browser().run(log_in)
+
+            assert len(app.store.for_user('me')) == 5
+            assert app.store.count() == app.store.stats().live == 5
+            assert app.store.delete_for_user('me') == 5
+
+    def test_charset_that_has_no_letters_of_a_name_is_told(self, make_app):
+        app = make_app(charset='latin1', table_name='сессии')
+
+        for _ in range(2):
+            with pytest.raises(SettingsError) as caught:
+                app.run(fill)
+            assert caught.value.problems == (
+                'mysql_session.charset = latin1, in which the names of table '
+                'and columns cannot be written; expected utf8mb4',
+            )
 
     def test_connections_count_the_rows_that_an_update_finds(self, app):
         app.run(fill)

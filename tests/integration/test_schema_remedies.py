@@ -80,6 +80,18 @@ class TestRemedies:
                 'column `data` is varchar(999) in latin1',
             ),
             (
+                'MODIFY COLUMN data TEXT CHARACTER SET utf16',
+                'column `data` is text in utf16',
+            ),
+            (
+                'MODIFY COLUMN data MEDIUMTEXT CHARACTER SET utf32',
+                'column `data` is mediumtext in utf32',
+            ),
+            (
+                'MODIFY COLUMN data TEXT CHARACTER SET swe7',
+                'column `data` is text in swe7',
+            ),
+            (
                 'MODIFY COLUMN data VARBINARY(999)',
                 'column `data` is varbinary(999)',
             ),

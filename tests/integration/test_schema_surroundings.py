@@ -90,11 +90,23 @@ class TestKind:
             'See what CHECK TABLE says, and the log of the server.'
         )
 
+    @pytest.mark.parametrize(
+        'columns',
+        [
+            '',
+            *(
+                f'ADD since {type_} GENERATED ALWAYS AS ROW START, '
+                f'ADD until {type_} GENERATED ALWAYS AS ROW END, '
+                'ADD PERIOD FOR SYSTEM_TIME (since, until), ADD KEY (until), '
+                for type_ in ('TIMESTAMP(6)', 'BIGINT UNSIGNED')
+            ),
+        ],
+    )
     def test_system_versioned_table_keeps_what_ended(
-        self, mariadb, database, app
+        self, mariadb, database, app, columns
     ):
         database.query(CREATE)
-        database.query('ALTER TABLE sessions ADD SYSTEM VERSIONING')
+        database.query(f'ALTER TABLE sessions {columns}ADD SYSTEM VERSIONING')
 
         use(app)
 
