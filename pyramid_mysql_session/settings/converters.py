@@ -105,7 +105,8 @@ def secrets(value: Any) -> tuple[str, ...]:
         or not all(isinstance(line, str) and line for line in lines)
     ):
         raise ValueError(f'one or more secrets, one a line, {MAKES_ONE}')
-    if _PLACEHOLDER in lines:
+    # also with quotes around it, or a comment behind it
+    if any(_PLACEHOLDER in line for line in lines):
         raise ValueError(
             f'a secret of your own, not that of the manual, {MAKES_ONE}'
         )

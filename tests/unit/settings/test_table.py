@@ -701,7 +701,7 @@ def test_parts_of_the_documentation_begin_with_settings():
 
 
 def test_example_lines_make_an_ini_file_that_is_accepted(monkeypatch):
-    monkeypatch.setattr(converters, '_PLACEHOLDER', '')
+    monkeypatch.setattr(converters, '_PLACEHOLDER', 'in no line')
     monkeypatch.setattr(
         converters, '_resolve', lambda value, expected: DOTTED[value]
     )
@@ -801,7 +801,15 @@ def test_pass_phrase_with_blanks_is_one_secret():
 PLACEHOLDER = 'change-me-to-32-random-characters-or-more'
 
 
-@pytest.mark.parametrize('secret', [PLACEHOLDER, f' one\n {PLACEHOLDER} \n'])
+@pytest.mark.parametrize(
+    'secret',
+    [
+        PLACEHOLDER,
+        f' one\n {PLACEHOLDER} \n',
+        f'"{PLACEHOLDER}"',
+        f'{PLACEHOLDER}  # before we go live',
+    ],
+)
 def test_secret_of_the_manual_is_refused(secret):
     assert problems(secret=secret) == [
         'mysql_session.secret = (not shown): expected a secret of your own, '
