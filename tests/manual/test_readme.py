@@ -91,3 +91,12 @@ def test_two_commands_serve_the_demo_and_run_the_tests(block, clone):
     assert 'Traceback' not in shown + rest
     assert clone.run(tests) == (0, '')
     assert (clone.folder / 'notes').read_text() == '-m\npytest\n'
+
+
+def test_server_is_found_by_a_user_without_a_home(clone):
+    clone.stand_in('mariadbd', 'exit')
+    clone.environment.pop('HOME', None)
+
+    found = clone.run('set -eu; . docs/demo/setup.sh; has_server')
+
+    assert found == (0, '')
