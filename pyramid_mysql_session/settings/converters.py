@@ -82,6 +82,8 @@ def host(value: Any) -> str:
     expected = 'the name or address of a host alone, such as db.example'
     if '://' in text(value):
         raise ValueError(f'{expected}, without a scheme')
+    if '@' in value:
+        raise ValueError(f'{expected}, without a user or password')
     if '/' in value:
         raise ValueError(
             f'{expected}; the path of a socket is mysql_session.unix_socket'

@@ -582,6 +582,33 @@ CHECKS = [
 ]
 
 
+@pytest.mark.parametrize(
+    ('name', 'reason'),
+    [
+        ('shop:correct horse@db.example', 'without a user or password'),
+        ('mysql://shop:correct horse@db.example/shop', 'without a scheme'),
+    ],
+)
+def test_password_in_an_address_is_not_shown(name, reason):
+    assert problems(host=name) == [
+        'mysql_session.host = (not shown): expected the name or address of a '
+        f'host alone, such as db.example, {reason}'
+    ]
+
+
+@pytest.mark.parametrize('setting', SETTINGS, ids=lambda each: each.name)
+def test_password_in_an_address_is_shown_for_no_setting(setting):
+    address = 'mysql://shop:correct horse@db.example/shop'
+    found = ''
+
+    try:
+        read(**{setting.name: address})
+    except SettingsError as exc:
+        found = str(exc)
+
+    assert 'horse' not in found
+
+
 @pytest.mark.parametrize(('settings', 'problem'), CHECKS)
 def test_rule_between_settings_is_checked(settings, problem):
     assert problems(**settings) == [problem]
