@@ -13,6 +13,7 @@ import contextlib
 import functools
 import os
 import secrets
+import signal
 import threading
 
 import hypothesis
@@ -243,6 +244,9 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    # a script that has us run in the background had it ignored, and so it
+    # would be in each process that a test starts and interrupts
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     EVERYWHERE.update(
         setting.split('=', 1) for setting in config.getoption('setting')
     )

@@ -82,19 +82,8 @@ if [ ! -s "$secret" ]; then
         'import secrets; print(secrets.token_hex(32))' >"$secret")
 fi
 
-# in an ini file, a % is written twice
-ini() {
-    printf '%s' "$1" | sed 's/%/%%/g'
-}
-
-export PYTHONPATH="$demo"
+# not on the command line, which everybody can read
+SECRET=$(cat "$secret")
+export SECRET HTTP_PORT="$port" PYTHONPATH="$demo"
 echo "The shop opens at http://127.0.0.1:$port - Ctrl-C closes it."
-exec "$venv/bin/pserve" "$demo/development.ini" \
-    "http_port=$port" \
-    "secret=$(cat "$secret")" \
-    "db_socket=$(ini "$DB_SOCKET")" \
-    "db_host=$(ini "$DB_HOST")" \
-    "db_port=$(ini "$DB_PORT")" \
-    "db_user=$(ini "$DB_USER")" \
-    "db_pass=$(ini "$DB_PASS")" \
-    "db_name=$(ini "$DB_NAME")"
+exec "$python" "$demo/serve.py"

@@ -81,7 +81,7 @@ open(os.path.join(sysconfig.get_path("include"), "Python.h"))' 2>/dev/null ||
 }
 
 has_server() (
-    PATH=$PATH:/usr/local/sbin:/usr/sbin:$HOME/.cache/mysql-server/bin
+    PATH=$PATH:/usr/local/sbin:/usr/sbin:${HOME-}/.cache/mysql-server/bin
     command -v "${MYSQLD:-mariadbd}" || command -v mysqld
 ) >/dev/null
 

@@ -68,7 +68,9 @@ def _signals() -> Iterator[list[int]]:
             signal.signal(each, handler)
 
     for each in (signal.SIGINT, signal.SIGTERM):
-        before[each] = signal.signal(each, note)
+        # a script that has us run in the background had SIGINT ignored
+        if signal.getsignal(each) is not signal.SIG_IGN:
+            before[each] = signal.signal(each, note)
     try:
         yield came
     finally:

@@ -90,6 +90,10 @@ def _connect_options(settings: Any) -> dict[str, Any]:
             'connect to that port',
             settings.port,
         )
+    if settings.unix_socket is not None:
+        # the client library passes over the socket if the settings or an
+        # option file name another host
+        options['host'] = 'localhost'
     # an option file says what the settings leave open
     return {name: value for name, value in options.items() if value}
 

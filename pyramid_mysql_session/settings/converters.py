@@ -83,6 +83,8 @@ def host(value: Any) -> str:
     expected = 'the name or address of a host alone, such as db.example'
     if '://' in text(value):
         raise ValueError(f'{expected}, without a scheme')
+    if '@' in value:
+        raise ValueError(f'{expected}, without a user or password')
     if '/' in value:
         raise ValueError(
             f'{expected}; the path of a socket is mysql_session.unix_socket'
@@ -106,7 +108,8 @@ def secrets(value: Any) -> tuple[str, ...]:
         or not all(isinstance(line, str) and line for line in lines)
     ):
         raise ValueError(f'one or more secrets, one a line, {MAKES_ONE}')
-    if _PLACEHOLDER in lines:
+    # also with quotes around it, or a comment behind it
+    if any(_PLACEHOLDER in line for line in lines):
         raise ValueError(
             f'a secret of your own, not that of the manual, {MAKES_ONE}'
         )

@@ -722,7 +722,9 @@ def _problem(setting: Setting, value: Any, exc: ValueError) -> str:
 
 def _shown(value: Any) -> str:
     try:
-        return repr(value)
+        shown = repr(value)
     except ValueError:
         # Python writes no number of thousands of digits
         return f'({type(value).__name__})'
+    # in an address, a password stands in front of it
+    return '(not shown)' if '@' in shown else shown

@@ -91,6 +91,17 @@ def test_second_signal_does_what_it_does_without_a_purge():
             os.kill(os.getpid(), signal.SIGINT)
 
 
+def test_signal_that_is_ignored_stops_no_purge():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with purging._signals() as came:
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+    assert came == []
+
+
 def test_purge_leaves_the_signals_as_they_were(bury, command):
     before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
 

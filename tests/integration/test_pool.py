@@ -138,6 +138,30 @@ class TestConnections:
         )
         assert ':' in tcp_host
 
+    @pytest.mark.parametrize('named', ['in the settings', 'in a file'])
+    def test_socket_counts_whatever_the_host(
+        self, server, make_app, tmp_path, named
+    ):
+        if not server.private:
+            pytest.skip('this server need not listen on both')
+        path = tmp_path / 'my.cnf'
+        path.write_text(
+            f'[client]\nhost = {server.host}\nport = {server.port}\n'
+        )
+        by_host = {
+            'in the settings': {'host': server.host, 'port': server.port},
+            'in a file': {'host': None, 'read_default_file': str(path)},
+        }[named]
+
+        app = make_app(unix_socket=server.socket, **by_host)
+
+        ((host,),) = helpers.fetch(
+            app,
+            'SELECT HOST FROM information_schema.PROCESSLIST '
+            'WHERE ID = CONNECTION_ID()',
+        )
+        assert host == 'localhost'
+
     @pytest.mark.parametrize('by_address', [True, False])
     def test_option_file_says_what_the_settings_leave_open(
         self, server, database, make_app, tmp_path, by_address

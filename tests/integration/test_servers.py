@@ -363,3 +363,26 @@ class TestFindServers:
 
         assert process.returncode == status
         assert ('CI tests MariaDB and MySQL' in process.stderr) == bool(status)
+
+
+class TestSignals:
+    def test_interrupt_is_heard(self):
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+    def test_interrupt_is_heard_in_the_background_of_a_script(self):
+        # where the shell is not interactive, & has it ignore the signal
+        status = subprocess.call(
+            [
+                'sh',
+                '-c',
+                '"$0" -m pytest -q "$1::TestSignals::test_interrupt_is_heard"'
+                ' & wait $!',
+                sys.executable,
+                __file__,
+            ],
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+        )
+
+        assert status == 0

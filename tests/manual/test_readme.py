@@ -6,12 +6,14 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
 import private_server
 import pytest
 
+from tests import helpers
 from tests.conftest import PROGRAMS
 from tests.manual.blocks import ROOT, executes
 from tests.manual.terminal import Terminal
@@ -91,3 +93,34 @@ def test_two_commands_serve_the_demo_and_run_the_tests(block, clone):
     assert 'Traceback' not in shown + rest
     assert clone.run(tests) == (0, '')
     assert (clone.folder / 'notes').read_text() == '-m\npytest\n'
+
+
+def test_command_lines_of_the_demo_show_no_secret_or_password(clone, database):
+    with helpers.user(database, 'ALL') as user:
+        named = {
+            'DB_SOCKET': database.server.socket or '',
+            'DB_HOST': database.server.host,
+            'DB_PORT': str(database.server.port),
+            'DB_USER': user['user'],
+            'DB_PASS': user['password'],
+            'DB_NAME': database.name,
+        }
+        with clone.running('exec sh docs/demo/run.sh', **named) as process:
+            while 'Starting server' not in clone.shown():
+                assert process.poll() is None, clone.shown()
+                time.sleep(0.05)
+            line = Path(f'/proc/{process.pid}/cmdline').read_text()
+
+    secret = (clone.folder / '.demo' / 'secret').read_text().strip()
+    assert 'docs/demo' in line
+    assert secret not in line
+    assert user['password'] not in line
+
+
+def test_server_is_found_by_a_user_without_a_home(clone):
+    clone.stand_in('mariadbd', 'exit')
+    clone.environment.pop('HOME', None)
+
+    found = clone.run('set -eu; . docs/demo/setup.sh; has_server')
+
+    assert found == (0, '')

@@ -582,6 +582,33 @@ CHECKS = [
 ]
 
 
+@pytest.mark.parametrize(
+    ('name', 'reason'),
+    [
+        ('shop:correct horse@db.example', 'without a user or password'),
+        ('mysql://shop:correct horse@db.example/shop', 'without a scheme'),
+    ],
+)
+def test_password_in_an_address_is_not_shown(name, reason):
+    assert problems(host=name) == [
+        'mysql_session.host = (not shown): expected the name or address of a '
+        f'host alone, such as db.example, {reason}'
+    ]
+
+
+@pytest.mark.parametrize('setting', SETTINGS, ids=lambda each: each.name)
+def test_password_in_an_address_is_shown_for_no_setting(setting):
+    address = 'mysql://shop:correct horse@db.example/shop'
+    found = ''
+
+    try:
+        read(**{setting.name: address})
+    except SettingsError as exc:
+        found = str(exc)
+
+    assert 'horse' not in found
+
+
 @pytest.mark.parametrize(('settings', 'problem'), CHECKS)
 def test_rule_between_settings_is_checked(settings, problem):
     assert problems(**settings) == [problem]
@@ -701,7 +728,7 @@ def test_parts_of_the_documentation_begin_with_settings():
 
 
 def test_example_lines_make_an_ini_file_that_is_accepted(monkeypatch):
-    monkeypatch.setattr(converters, '_PLACEHOLDER', '')
+    monkeypatch.setattr(converters, '_PLACEHOLDER', 'in no line')
     monkeypatch.setattr(
         converters, '_resolve', lambda value, expected: DOTTED[value]
     )
@@ -801,7 +828,15 @@ def test_pass_phrase_with_blanks_is_one_secret():
 PLACEHOLDER = 'change-me-to-32-random-characters-or-more'
 
 
-@pytest.mark.parametrize('secret', [PLACEHOLDER, f' one\n {PLACEHOLDER} \n'])
+@pytest.mark.parametrize(
+    'secret',
+    [
+        PLACEHOLDER,
+        f' one\n {PLACEHOLDER} \n',
+        f'"{PLACEHOLDER}"',
+        f'{PLACEHOLDER}  # before we go live',
+    ],
+)
 def test_secret_of_the_manual_is_refused(secret):
     assert problems(secret=secret) == [
         'mysql_session.secret = (not shown): expected a secret of your own, '

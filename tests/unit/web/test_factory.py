@@ -134,7 +134,9 @@ class TestPool:
         )
 
         ssl = {'ca': '/ca.pem', 'cert': '/cert.pem', 'key': '/key.pem'}
-        assert made.options == {**options, 'ssl': ssl}
+        # the client library has the socket of no other host
+        expected = {**options, 'host': 'localhost', 'ssl': ssl}
+        assert made.options == expected
         assert made.rest == (6, ('wsrep_sync_wait = 7',))
 
     def test_option_file_says_what_the_settings_leave_open(
