@@ -342,7 +342,13 @@ class Saving:
         """
         at = self._loop.at
         self.discard()
-        self._ids.take_back(at, self.presented)
+        if at.status is Status.DISCARDED:
+            return
+        known = (self.presented, *self._others)
+        # one that was to end afterwards may be ours, too
+        for session_id in (at.session_id, *at.ending):
+            if session_id is not None and session_id not in known:
+                self._ids.take_back(session_id, self.presented)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
