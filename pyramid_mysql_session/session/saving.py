@@ -212,7 +212,8 @@ class Saving:
             # the browser would come with the next one
             self.load()
         at = self._loop.at
-        ids = [*at.ending, self.presented, *self._others, at.session_id]
+        # the one of a family that this request has given it comes last
+        ids = [self.presented, *self._others, *at.ending, at.session_id]
         if at.doubt is not None:
             ids.append(at.doubt.new_id)
         # one id of a family ends them all

@@ -364,12 +364,14 @@ class TestIdAndCookie:
 
     @pytest.mark.parametrize('view', [log_in, renew])
     @pytest.mark.parametrize('message', [True, False])
+    @pytest.mark.parametrize('times', [1, 2])
     def test_session_that_ends_in_vain_has_the_id_of_the_browser(
-        self, make_app, rows, view, message
+        self, make_app, rows, view, message, times
     ):
         def end(event):
             if event.request.params.get('fail'):
-                log_out(event.request)
+                for _ in range(times):
+                    log_out(event.request)
                 if message:
                     event.request.session.flash('Goodbye')
                 raise AppError
