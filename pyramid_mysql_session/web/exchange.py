@@ -34,8 +34,10 @@ from .subrequests import (
     Forwarding,
     News,
     complete,
+    drop,
     forwarded,
     invoking,
+    lead,
     retract,
 )
 from .visitors import Visitors
@@ -160,6 +162,7 @@ class Exchange:
             return
         self._response = response
         go_first(request, self._finish)
+        lead(request)
         self._judge(request)
         self._conclude()
         self._settled = not (
@@ -212,6 +215,9 @@ class Exchange:
         """Take it that no response is sent."""
         self._saving.retract()
         retract(self._request)
+        outer = invoking(self._request)
+        if outer is not None:
+            drop(outer, self._saving)
 
     def _complete(self) -> None:
         """Add the cookie that somebody has removed from the response."""
@@ -288,22 +294,24 @@ class Exchange:
 
     def _write_cookie(self, response: Any, session_id: str | None) -> None:
         saving, policy = self._saving, self._policy
-        # a subrequest may have set another one meanwhile
-        other = forwarded(self._request, policy)
+        # subrequests may have set others meanwhile
+        others = forwarded(self._request, policy)
         if session_id is None:
             if saving.ended and (saving.presented or self._cookie):
                 self._set_cookie(response, None, None)
-                if other is not None and other.session_id is not None:
-                    # the browser will not learn of it
-                    other.retract()
+                for other in others:
+                    if other.session_id is not None:
+                        # the browser will not learn of it
+                        other.retract()
         else:
-            stale = other is not None and other.session_id != session_id
+            stale = bool(others) and others[0].session_id != session_id
             if session_id != saving.presented or not stale:
                 value = policy.signer.sign(session_id)
                 self._set_cookie(response, value, saving.max_age)
-                if other is not None and not other.is_of(saving):
-                    # the browser will not learn of it
-                    other.retract()
+                for other in others:
+                    if not other.is_of(saving):
+                        # the browser will not learn of it
+                        other.retract()
 
     def _tell(self, outer: Any) -> None:
         """Let the request that invoked this one pass on what it says."""

@@ -51,8 +51,11 @@ class Forwarding:
         self._cookies = request.environ.get('HTTP_COOKIE')
         self._news: list[News] = []
         self._response: Any = None
+        # of the request that invoked this one, once it was told
+        self._outer: Forwarding | None = None
         request.add_response_callback(self._respond)
         request.add_finished_callback(self._finish)
+        self.lead(request)
 
     @classmethod
     def of(cls, request: Any) -> Forwarding:
@@ -61,6 +64,10 @@ class Forwarding:
         if found is None:
             found = vars(request)[_KEY] = cls(request)
         return found
+
+    def lead(self, request: Any) -> None:
+        """See that what the request itself has done is undone first."""
+        go_first(request, self._finish)
 
     def add(self, news: News) -> None:
         """Pass it on, to later subrequests, too."""
@@ -73,9 +80,14 @@ class Forwarding:
                 # the browser will learn of the later one only
                 earlier.saving.retract()
         self._news.append(news)
-        self._environ['HTTP_COOKIE'] = news.policy.reader.replace(
-            self._environ.get('HTTP_COOKIE', ''), news.value
-        )
+        self._show(news)
+
+    def drop(self, saving: Saving) -> None:
+        """Forget what a subrequest has done that has failed since."""
+        self._news = [each for each in self._news if each.saving is not saving]
+        self._restore()
+        for news in self._news:
+            self._show(news)
 
     def complete(self, response: Any) -> None:
         """Add the cookies that a response does not set."""
@@ -89,13 +101,23 @@ class Forwarding:
         """Let the browser's cookie name the session again."""
         for news in reversed(self._news):
             news.saving.retract()
+            if self._outer is not None:
+                self._outer.drop(news.saving)
+        self._restore()
+
+    def _show(self, news: News) -> None:
+        """Let later subrequests find the session."""
+        self._environ['HTTP_COOKIE'] = news.policy.reader.replace(
+            self._environ.get('HTTP_COOKIE', ''), news.value
+        )
+
+    def _restore(self) -> None:
         if self._cookies is None:
             self._environ.pop('HTTP_COOKIE', None)
         else:
             self._environ['HTTP_COOKIE'] = self._cookies
 
     def _respond(self, request: Any, response: Any) -> None:
-        go_first(request, self._finish)
         vary_on_cookie(response)
         if is_thrown_away(request):
             return
@@ -105,9 +127,9 @@ class Forwarding:
                 news.add_cookie(response)
         outer = invoking(request)
         if outer is not None:
-            further = Forwarding.of(outer)
+            self._outer = Forwarding.of(outer)
             for news in self._news:
-                further.add(news)
+                self._outer.add(news)
 
     def _finish(self, request: Any) -> None:
         try:
@@ -122,19 +144,16 @@ class Forwarding:
             self.complete(response)
 
 
-def forwarded(request: Any, policy: CookiePolicy) -> Saving | None:
-    """Return what saved the session whose cookie a subrequest has set."""
+def forwarded(request: Any, policy: CookiePolicy) -> list[Saving]:
+    """Return what saved the sessions of subrequests, the latest first."""
     found = vars(request).get(_KEY)
     if found is None:
-        return None
-    return next(
-        (
-            each.saving
-            for each in reversed(found._news)
-            if each.policy.scope == policy.scope
-        ),
-        None,
-    )
+        return []
+    return [
+        each.saving
+        for each in reversed(found._news)
+        if each.policy.scope == policy.scope
+    ]
 
 
 def complete(request: Any, response: Any) -> None:
@@ -149,6 +168,20 @@ def retract(request: Any) -> None:
     found = vars(request).get(_KEY)
     if found is not None:
         found.retract()
+
+
+def lead(request: Any) -> None:
+    """Let what passes on be called before who has called this."""
+    found = vars(request).get(_KEY)
+    if found is not None:
+        found.lead(request)
+
+
+def drop(request: Any, saving: Saving) -> None:
+    """Let a request forget what a subrequest of it has done."""
+    found = vars(request).get(_KEY)
+    if found is not None:
+        found.drop(saving)
 
 
 def invoking(request: Any) -> Any:

@@ -95,8 +95,10 @@ def test_request_that_fails_after_two_subrequests_has_its_old_id(
     assert known.run(read).json['start'] == 1
 
 
-@pytest.mark.parametrize('known', [True, False])
-def test_subrequest_whose_response_fails_is_undone(make_app, rows, known):
+@pytest.fixture
+def failing(make_app):
+    """An application whose subrequests fail if their environment says so."""
+
     def fail(event):
         if event.request.environ.get('fails'):
             raise AppError
@@ -105,17 +107,82 @@ def test_subrequest_whose_response_fails_is_undone(make_app, rows, known):
         configure=lambda config: config.add_subscriber(fail, NewResponse)
     )
     app.store.create_table()
+    return app
+
+
+@pytest.mark.parametrize('known', [True, False])
+def test_subrequest_whose_response_fails_is_undone(failing, rows, known):
     if known:
-        app.run(write('start'))
+        failing.run(write('start'))
 
     def view(request):
         with pytest.raises(AppError):
             invoke(request, renew, fails=True)
 
-    app.run(view)
+    failing.run(view)
 
     assert rows() == known
-    assert ('start' in app.run(read).json) == known
+    assert ('start' in failing.run(read).json) == known
+
+
+@pytest.mark.parametrize('nested', [True, False])
+@pytest.mark.parametrize('known', [True, False])
+def test_outer_request_goes_on_with_its_session_after_one_that_failed(
+    failing, rows, known, nested
+):
+    if known:
+        failing.run(write('start'))
+
+    def inner(request):
+        return invoke(request, renew)
+
+    def view(request):
+        invoke(request, write('before'))
+        with pytest.raises(AppError):
+            invoke(request, inner if nested else renew, fails=True)
+        request.session['outer'] = 1
+
+    failing.run(view)
+
+    assert rows() == 1
+    # what was stored stays so
+    expected = {'before': 1, 'user': 'ada', 'outer': 1}
+    if known:
+        expected['start'] = 1
+    assert failing.run(read).json == expected
+
+
+def test_request_that_renews_again_and_fails_has_its_old_id(known, rows):
+    def fail(request):
+        raise AppError
+
+    def view(request):
+        request.add_finished_callback(fail)
+        invoke(request, renew)
+        request.session.renew_id()
+
+    with pytest.raises(AppError):
+        known.run(view)
+
+    assert rows() == 1
+    assert known.run(read).json == {'start': 1, 'user': 'ada'}
+
+
+def test_log_out_of_a_request_ends_what_two_subrequests_have_made(known, rows):
+    def change_over(request):
+        request.session.invalidate()
+        request.session['over'] = 1
+
+    def view(request):
+        assert request.session['start'] == 1
+        invoke(request, change_over)
+        invoke(request, renew)
+        request.session.invalidate()
+
+    known.run(view)
+
+    assert known.cookies == {}
+    assert rows() == 0
 
 
 def test_error_page_of_the_outer_request_passes_the_cookie_on(make_app, rows):
