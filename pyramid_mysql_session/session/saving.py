@@ -172,6 +172,12 @@ class Saving:
             return False
         return self._kit.handle(one) == self._kit.handle(two)
 
+    def replaces(self, session_id: str) -> bool:
+        """Tell whether an id is of the same session, or of one it ended."""
+        ours = [self.session_id, self.presented if self.ended else None]
+        handle = self._kit.handle
+        return handle(session_id) in [handle(each) for each in ours if each]
+
     @property
     def discarded(self) -> bool:
         """Whether what was done with the id is taken back."""

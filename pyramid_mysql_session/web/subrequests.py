@@ -12,10 +12,12 @@ from ..session.saving import Saving
 from .cookie import CookiePolicy, vary_on_cookie
 from .responses import (
     CALL,
+    EXPECTED,
     INVOKE_SUBREQUEST,
     go_first,
     is_failing,
     is_thrown_away,
+    response_of,
     run_others,
     running,
 )
@@ -50,7 +52,12 @@ class Forwarding:
         self._environ = request.environ
         self._cookies = request.environ.get('HTTP_COOKIE')
         self._news: list[News] = []
+        # it may be there already, and its callbacks called
+        response = response_of(request)
         self._response: Any = None
+        if response is not EXPECTED and not is_thrown_away(request):
+            self._response = response
+            vary_on_cookie(response)
         # of the request that invoked this one, once it was told
         self._outer: Forwarding | None = None
         request.add_response_callback(self._respond)
@@ -71,6 +78,14 @@ class Forwarding:
 
     def add(self, news: News) -> None:
         """Pass it on, to later subrequests, too."""
+        response = self._response
+        if response is not None:
+            set_id = news.policy.id_set_by(response)
+            if set_id is not None and not news.saving.replaces(set_id):
+                # the browser will learn of that one only
+                news.saving.retract()
+                return
+            news.add_cookie(response)
         for earlier in self._news:
             if earlier.policy.scope == news.policy.scope and not (
                 earlier.saving.is_of(news.saving)
@@ -84,7 +99,10 @@ class Forwarding:
 
     def drop(self, saving: Saving) -> None:
         """Forget what a subrequest has done that has failed since."""
-        self._news = [each for each in self._news if each.saving is not saving]
+        for news in [each for each in self._news if each.saving is saving]:
+            self._news.remove(news)
+            if self._response is not None:
+                news.policy.remove(self._response, news.value)
         self._restore()
         for news in self._news:
             self._show(news)

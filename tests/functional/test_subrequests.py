@@ -168,6 +168,131 @@ def test_request_that_renews_again_and_fails_has_its_old_id(known, rows):
     assert known.run(read).json == {'start': 1, 'user': 'ada'}
 
 
+def late(when, function):
+    """Return a view after whose response a function gets the request."""
+
+    def view(request):
+        if when == 'finished':
+            request.add_finished_callback(function)
+        else:
+            request.environ['late'] = function
+
+    return view
+
+
+@pytest.fixture
+def listening(make_app):
+    """An application that calls ``late`` of an environment in time."""
+
+    def call(event):
+        event.request.environ.get('late', str)(event.request)
+
+    app = make_app(
+        configure=lambda config: config.add_subscriber(call, NewResponse)
+    )
+    app.run(write('start'))
+    return app
+
+
+LATE = pytest.mark.parametrize('when', ['finished', 'subscriber'])
+
+
+@LATE
+def test_subrequest_after_the_response_callbacks_may_renew(
+    listening, rows, when
+):
+    old = listening.cookies['session']
+
+    def renew_twice(request):
+        invoke(request, renew)
+        invoke(request, renew)
+        request.session['outer'] = 1
+
+    response = listening.run(late(when, renew_twice))
+
+    assert response.headers['Vary'] == 'Cookie'
+    assert listening.cookies['session'] != old
+    assert rows() == 1
+    expected = {'start': 1, 'user': 'ada', 'outer': 1}
+    assert listening.run(read).json == expected
+
+
+@LATE
+@pytest.mark.parametrize('more', [True, False])
+def test_subrequest_after_the_response_callbacks_may_begin_a_session(
+    listening, rows, when, more
+):
+    browser = listening.browser()
+
+    def begin(request):
+        invoke(request, write('first'))
+        if more:
+            request.session.renew_id()
+            request.session['outer'] = 1
+
+    browser.run(late(when, begin))
+
+    assert rows() == 2
+    expected = {'first': 1, 'outer': 1} if more else {'first': 1}
+    assert browser.run(read).json == expected
+
+
+@LATE
+def test_session_that_a_late_subrequest_begins_besides_is_none(
+    listening, rows, when
+):
+    def begin(request):
+        subrequest = Request.blank('/')
+        subrequest.environ[VIEW] = write('second')
+        request.invoke_subrequest(subrequest)
+
+    def view(request):
+        request.session.renew_id()
+        late(when, begin)(request)
+
+    listening.run(view)
+
+    assert rows() == 1
+    assert listening.run(read).json == {'start': 1}
+
+
+@LATE
+def test_late_subrequest_that_fails_leaves_no_cookie(listening, rows, when):
+    def fail(request):
+        raise AppError
+
+    def begin(request):
+        def change_over(request):
+            request.add_finished_callback(fail)
+            request.session.renew_id()
+            request.session['user'] = 'ada'
+
+        with pytest.raises(AppError):
+            invoke(request, change_over)
+
+    listening.run(late(when, begin))
+
+    assert rows() == 1
+    assert listening.run(read).json == {'start': 1, 'user': 'ada'}
+
+
+def test_callback_that_fails_undoes_what_a_late_subrequest_did(
+    listening, rows
+):
+    def fail(request):
+        raise AppError
+
+    def view(request):
+        request.add_finished_callback(fail)
+        late('subscriber', lambda request: invoke(request, renew))(request)
+
+    with pytest.raises(AppError):
+        listening.run(view)
+
+    assert rows() == 1
+    assert listening.run(read).json == {'start': 1, 'user': 'ada'}
+
+
 def test_log_out_of_a_request_ends_what_two_subrequests_have_made(known, rows):
     def change_over(request):
         request.session.invalidate()
