@@ -39,6 +39,7 @@ from .subrequests import (
     invoking,
     lead,
     retract,
+    watch_cookies,
 )
 from .visitors import Visitors
 
@@ -91,6 +92,7 @@ class Exchange:
             return
         request.add_response_callback(self._respond)
         request.add_finished_callback(self._finish)
+        watch_cookies(request, self._look_again)
 
     @property
     def session(self) -> MySQLSession:
@@ -153,6 +155,14 @@ class Exchange:
         return self._userid
 
     # what the request and the router tell
+
+    def _look_again(self) -> None:
+        """Note that a subrequest has changed the cookies."""
+        request = self._request
+        if request is not None:
+            presented = self._policy.reader.read(request)
+            if self._saving.present(presented.session_ids, presented.forged):
+                self._presented = presented
 
     def _respond(self, request: Any, response: Any) -> None:
         if request.response_callbacks and not self._deferred:

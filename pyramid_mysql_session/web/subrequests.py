@@ -23,6 +23,7 @@ from .responses import (
 )
 
 _KEY = 'pyramid_mysql_session.forwarding'
+_WATCHING = 'pyramid_mysql_session.watching'
 
 
 class News(NamedTuple):
@@ -51,6 +52,8 @@ class Forwarding:
         # not the request, which holds this
         self._environ = request.environ
         self._cookies = request.environ.get('HTTP_COOKIE')
+        # who is told that the cookies have changed
+        self._watching = vars(request).setdefault(_WATCHING, [])
         self._news: list[News] = []
         # it may be there already, and its callbacks called
         response = response_of(request)
@@ -128,12 +131,18 @@ class Forwarding:
         self._environ['HTTP_COOKIE'] = news.policy.reader.replace(
             self._environ.get('HTTP_COOKIE', ''), news.value
         )
+        self._tell()
+
+    def _tell(self) -> None:
+        for look_again in self._watching:
+            look_again()
 
     def _restore(self) -> None:
         if self._cookies is None:
             self._environ.pop('HTTP_COOKIE', None)
         else:
             self._environ['HTTP_COOKIE'] = self._cookies
+        self._tell()
 
     def _respond(self, request: Any, response: Any) -> None:
         vary_on_cookie(response)
@@ -160,6 +169,11 @@ class Forwarding:
             self.retract()
         else:
             self.complete(response)
+
+
+def watch_cookies(request: Any, look_again: Callable[[], None]) -> None:
+    """See that somebody is told when subrequests change the cookies."""
+    vars(request).setdefault(_WATCHING, []).append(look_again)
 
 
 def forwarded(request: Any, policy: CookiePolicy) -> list[Saving]:

@@ -152,6 +152,27 @@ def test_outer_request_goes_on_with_its_session_after_one_that_failed(
     assert failing.run(read).json == expected
 
 
+@pytest.mark.parametrize('new', [True, False])
+def test_session_that_was_mentioned_before_is_the_one_of_the_subrequest(
+    known, rows, new
+):
+    browser = known.browser() if new else known
+
+    def view(request):
+        session = request.session
+        invoke(request, renew)
+        session['outer'] = 1
+
+    browser.run(view)
+
+    assert rows() == 1 + new
+    expected = {'user': 'ada', 'outer': 1}
+    assert browser.run(read).json == {
+        **expected,
+        **({} if new else {'start': 1}),
+    }
+
+
 def test_request_that_renews_again_and_fails_has_its_old_id(known, rows):
     def fail(request):
         raise AppError
