@@ -84,7 +84,12 @@ class Forwarding:
         response = self._response
         if response is not None:
             set_id = news.policy.id_set_by(response)
-            if set_id is not None and not news.saving.replaces(set_id):
+            gone = [
+                each.saving for each in self._news if each.saving.discarded
+            ]
+            if set_id is not None and not any(
+                saving.replaces(set_id) for saving in (news.saving, *gone)
+            ):
                 # the browser will learn of that one only
                 news.saving.retract()
                 return
@@ -148,10 +153,11 @@ class Forwarding:
         vary_on_cookie(response)
         if is_thrown_away(request):
             return
-        self._response = response
-        for news in self._news:
-            if not news.saving.discarded:
-                news.add_cookie(response)
+        if self._response is None:
+            self._response = response
+            for news in self._news:
+                if not news.saving.discarded:
+                    news.add_cookie(response)
         outer = invoking(request)
         if outer is not None:
             self._outer = Forwarding.of(outer)

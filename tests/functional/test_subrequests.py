@@ -297,6 +297,22 @@ def test_late_subrequest_that_fails_leaves_no_cookie(listening, rows, when):
     assert listening.run(read).json == {'start': 1, 'user': 'ada'}
 
 
+def test_subrequest_of_a_response_callback_hides_no_renewal(make_app, rows):
+    app = make_app(cookie_max_age=1000)
+    app.run(write('start'))
+
+    def view(request):
+        request.session.renew_id()
+        request.add_response_callback(
+            lambda request, response: invoke(request, write('inner'))
+        )
+
+    app.run(view)
+
+    assert rows() == 1
+    assert app.run(read).json == {'start': 1, 'inner': 1}
+
+
 def test_callback_that_fails_undoes_what_a_late_subrequest_did(
     listening, rows
 ):
