@@ -117,10 +117,13 @@ class Forwarding:
 
     def complete(self, response: Any) -> None:
         """Add the cookies that a response does not set."""
+        seen = set()
         for news in reversed(self._news):
-            if not news.saving.discarded and not news.policy.is_set_by(
-                response, news.value
-            ):
+            scope = news.policy.scope
+            if news.saving.discarded or scope in seen:
+                continue
+            seen.add(scope)
+            if not news.policy.is_set_by(response, news.value):
                 news.add_cookie(response)
 
     def retract(self) -> None:

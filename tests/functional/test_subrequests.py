@@ -330,6 +330,19 @@ def test_callback_that_fails_undoes_what_a_late_subrequest_did(
     assert listening.run(read).json == {'start': 1, 'user': 'ada'}
 
 
+def test_subrequest_that_logs_out_after_another_renewed_takes_the_cookie(
+    known, rows
+):
+    def view(request):
+        invoke(request, renew)
+        invoke(request, lambda request: request.session.invalidate())
+
+    known.run(view)
+
+    assert known.cookies == {}
+    assert rows() == 0
+
+
 def test_log_out_of_a_request_ends_what_two_subrequests_have_made(known, rows):
     def change_over(request):
         request.session.invalidate()
