@@ -86,21 +86,19 @@ class Ids:
             draft.write()
             self._loop.store(final=True)
 
-    def take_back(self, at: Standing, old: str | None) -> None:
+    def take_back(self, session_id: str, old: str | None) -> None:
         """
-        Give the session the id back that the browser's cookie has.
+        Give a session the id back that the browser's cookie has.
 
-        :param at: what is known of the record; a new one is deleted.
-        :param old: that id.
+        :param session_id: of the record; a new one is deleted.
+        :param old: the id of the browser.
         """
-        if not at.stored or at.session_id is None or at.session_id == old:
-            return
         handle, store = self._kit.handle, self._kit.store
         try:
-            if old and handle(old) == handle(at.session_id):
-                self._rename(at.session_id, old)
+            if old and handle(old) == handle(session_id):
+                self._rename(session_id, old)
             else:
-                store.delete(at.session_id)
+                store.delete(session_id)
         # what was stored meanwhile may be nothing that we have sealed
         except (SessionError, ValueError) as exc:
             log.warning(

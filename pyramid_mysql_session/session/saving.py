@@ -172,6 +172,12 @@ class Saving:
             return False
         return self._kit.handle(one) == self._kit.handle(two)
 
+    def replaces(self, session_id: str) -> bool:
+        """Tell whether an id is of the same session, or of one it ended."""
+        ours = [self.session_id, self.presented if self.ended else None]
+        handle = self._kit.handle
+        return handle(session_id) in [handle(each) for each in ours if each]
+
     @property
     def discarded(self) -> bool:
         """Whether what was done with the id is taken back."""
@@ -186,6 +192,17 @@ class Saving:
     def closed(self) -> bool:
         """Whether nothing more of the session is saved."""
         return self._loop.at.closed
+
+    def present(self, session_ids: Sequence[str], forged: bool) -> bool:
+        """
+        Take other cookies for those of the browser.
+
+        :returns: ``False`` when the session was looked for already.
+        """
+        unread = self._loop.at.status is Status.UNREAD and not self.used
+        if unread:
+            self._session_ids, self._forged = tuple(session_ids), forged
+        return unread
 
     def load(self) -> Data:
         """Return the data, which the first call loads."""
@@ -212,7 +229,8 @@ class Saving:
             # the browser would come with the next one
             self.load()
         at = self._loop.at
-        ids = [*at.ending, self.presented, *self._others, at.session_id]
+        # the one of a family that this request has given it comes last
+        ids = [self.presented, *self._others, *at.ending, at.session_id]
         if at.doubt is not None:
             ids.append(at.doubt.new_id)
         # one id of a family ends them all
@@ -342,7 +360,13 @@ class Saving:
         """
         at = self._loop.at
         self.discard()
-        self._ids.take_back(at, self.presented)
+        if at.status is Status.DISCARDED:
+            return
+        known = (self.presented, *self._others)
+        # one that was to end afterwards may be ours, too
+        for session_id in (at.session_id, *at.ending):
+            if session_id is not None and session_id not in known:
+                self._ids.take_back(session_id, self.presented)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -242,25 +242,39 @@ class CookiePolicy(NamedTuple):
             headers.append(('Cache-Control', 'no-store'))
         response.headerlist = headers
 
+    def remove(self, response: Any, value: str | None) -> None:
+        """Take a cookie away from a response, if that sets it."""
+        line = f'{self.name}={value or ""};'
+        response.headerlist = [
+            header
+            for header in response.headerlist
+            if header[0].lower() != 'set-cookie'
+            or not header[1].startswith(line)
+        ]
+
     def is_set_by(self, response: Any, value: str | None) -> bool:
         """
         Tell whether a response sets the cookie as one of us has.
 
         :param value: ``None`` deletes the cookie.
         """
+        set_value = self._value_set_by(response)
+        if set_value is None:
+            return False
+        return set_value == (value or '') or bool(self.id_set_by(response))
+
+    def id_set_by(self, response: Any) -> str | None:
+        """Return the session id of the cookie that a response sets."""
+        try:
+            return self.signer.verify(self._value_set_by(response) or '')[0]
+        except ValueError:
+            return None
+
+    def _value_set_by(self, response: Any) -> str | None:
         lines = response.headers.getall('Set-Cookie')
         ours = [line for line in lines if self._is_ours(line)]
-        if not ours:
-            return False
         # of several the last one counts
-        set_value = ours[-1].split(';')[0].partition('=')[2]
-        if set_value == (value or ''):
-            return True
-        try:
-            self.signer.verify(set_value)
-        except ValueError:
-            return False
-        return True
+        return ours[-1].split(';')[0].partition('=')[2] if ours else None
 
     @property
     def scope(self) -> tuple[str, str, str]:

@@ -34,9 +34,12 @@ from .subrequests import (
     Forwarding,
     News,
     complete,
+    drop,
     forwarded,
     invoking,
+    lead,
     retract,
+    watch_cookies,
 )
 from .visitors import Visitors
 
@@ -89,6 +92,7 @@ class Exchange:
             return
         request.add_response_callback(self._respond)
         request.add_finished_callback(self._finish)
+        watch_cookies(request, self._look_again)
 
     @property
     def session(self) -> MySQLSession:
@@ -152,6 +156,14 @@ class Exchange:
 
     # what the request and the router tell
 
+    def _look_again(self) -> None:
+        """Note that a subrequest has changed the cookies."""
+        request = self._request
+        if request is not None:
+            presented = self._policy.reader.read(request)
+            if self._saving.present(presented.session_ids, presented.forged):
+                self._presented = presented
+
     def _respond(self, request: Any, response: Any) -> None:
         if request.response_callbacks and not self._deferred:
             # let the other callbacks change the session first
@@ -160,6 +172,7 @@ class Exchange:
             return
         self._response = response
         go_first(request, self._finish)
+        lead(request)
         self._judge(request)
         self._conclude()
         self._settled = not (
@@ -212,6 +225,9 @@ class Exchange:
         """Take it that no response is sent."""
         self._saving.retract()
         retract(self._request)
+        outer = invoking(self._request)
+        if outer is not None:
+            drop(outer, self._saving)
 
     def _complete(self) -> None:
         """Add the cookie that somebody has removed from the response."""
@@ -288,22 +304,24 @@ class Exchange:
 
     def _write_cookie(self, response: Any, session_id: str | None) -> None:
         saving, policy = self._saving, self._policy
-        # a subrequest may have set another one meanwhile
-        other = forwarded(self._request, policy)
+        # subrequests may have set others meanwhile
+        others = forwarded(self._request, policy)
         if session_id is None:
             if saving.ended and (saving.presented or self._cookie):
                 self._set_cookie(response, None, None)
-                if other is not None and other.session_id is not None:
-                    # the browser will not learn of it
-                    other.retract()
+                for other in others:
+                    if other.session_id is not None:
+                        # the browser will not learn of it
+                        other.retract()
         else:
-            stale = other is not None and other.session_id != session_id
+            stale = bool(others) and others[0].session_id != session_id
             if session_id != saving.presented or not stale:
                 value = policy.signer.sign(session_id)
                 self._set_cookie(response, value, saving.max_age)
-                if other is not None and not other.is_of(saving):
-                    # the browser will not learn of it
-                    other.retract()
+                for other in others:
+                    if not other.is_of(saving):
+                        # the browser will not learn of it
+                        other.retract()
 
     def _tell(self, outer: Any) -> None:
         """Let the request that invoked this one pass on what it says."""

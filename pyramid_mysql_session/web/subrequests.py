@@ -12,15 +12,18 @@ from ..session.saving import Saving
 from .cookie import CookiePolicy, vary_on_cookie
 from .responses import (
     CALL,
+    EXPECTED,
     INVOKE_SUBREQUEST,
     go_first,
     is_failing,
     is_thrown_away,
+    response_of,
     run_others,
     running,
 )
 
 _KEY = 'pyramid_mysql_session.forwarding'
+_WATCHING = 'pyramid_mysql_session.watching'
 
 
 class News(NamedTuple):
@@ -49,10 +52,20 @@ class Forwarding:
         # not the request, which holds this
         self._environ = request.environ
         self._cookies = request.environ.get('HTTP_COOKIE')
+        # who is told that the cookies have changed
+        self._watching = vars(request).setdefault(_WATCHING, [])
         self._news: list[News] = []
+        # it may be there already, and its callbacks called
+        response = response_of(request)
         self._response: Any = None
+        if response is not EXPECTED and not is_thrown_away(request):
+            self._response = response
+            vary_on_cookie(response)
+        # of the request that invoked this one, once it was told
+        self._outer: Forwarding | None = None
         request.add_response_callback(self._respond)
         request.add_finished_callback(self._finish)
+        self.lead(request)
 
     @classmethod
     def of(cls, request: Any) -> Forwarding:
@@ -62,8 +75,25 @@ class Forwarding:
             found = vars(request)[_KEY] = cls(request)
         return found
 
+    def lead(self, request: Any) -> None:
+        """See that what the request itself has done is undone first."""
+        go_first(request, self._finish)
+
     def add(self, news: News) -> None:
         """Pass it on, to later subrequests, too."""
+        response = self._response
+        if response is not None:
+            set_id = news.policy.id_set_by(response)
+            gone = [
+                each.saving for each in self._news if each.saving.discarded
+            ]
+            if set_id is not None and not any(
+                saving.replaces(set_id) for saving in (news.saving, *gone)
+            ):
+                # the browser will learn of that one only
+                news.saving.retract()
+                return
+            news.add_cookie(response)
         for earlier in self._news:
             if earlier.policy.scope == news.policy.scope and not (
                 earlier.saving.is_of(news.saving)
@@ -73,41 +103,69 @@ class Forwarding:
                 # the browser will learn of the later one only
                 earlier.saving.retract()
         self._news.append(news)
-        self._environ['HTTP_COOKIE'] = news.policy.reader.replace(
-            self._environ.get('HTTP_COOKIE', ''), news.value
-        )
+        self._show(news)
+
+    def drop(self, saving: Saving) -> None:
+        """Forget what a subrequest has done that has failed since."""
+        for news in [each for each in self._news if each.saving is saving]:
+            self._news.remove(news)
+            if self._response is not None:
+                news.policy.remove(self._response, news.value)
+        self._restore()
+        for news in self._news:
+            self._show(news)
 
     def complete(self, response: Any) -> None:
         """Add the cookies that a response does not set."""
+        seen = set()
         for news in reversed(self._news):
-            if not news.saving.discarded and not news.policy.is_set_by(
-                response, news.value
-            ):
+            scope = news.policy.scope
+            if news.saving.discarded or scope in seen:
+                continue
+            seen.add(scope)
+            if not news.policy.is_set_by(response, news.value):
                 news.add_cookie(response)
 
     def retract(self) -> None:
         """Let the browser's cookie name the session again."""
         for news in reversed(self._news):
             news.saving.retract()
+            if self._outer is not None:
+                self._outer.drop(news.saving)
+        self._restore()
+
+    def _show(self, news: News) -> None:
+        """Let later subrequests find the session."""
+        self._environ['HTTP_COOKIE'] = news.policy.reader.replace(
+            self._environ.get('HTTP_COOKIE', ''), news.value
+        )
+        self._tell()
+
+    def _tell(self) -> None:
+        for look_again in self._watching:
+            look_again()
+
+    def _restore(self) -> None:
         if self._cookies is None:
             self._environ.pop('HTTP_COOKIE', None)
         else:
             self._environ['HTTP_COOKIE'] = self._cookies
+        self._tell()
 
     def _respond(self, request: Any, response: Any) -> None:
-        go_first(request, self._finish)
         vary_on_cookie(response)
         if is_thrown_away(request):
             return
-        self._response = response
-        for news in self._news:
-            if not news.saving.discarded:
-                news.add_cookie(response)
+        if self._response is None:
+            self._response = response
+            for news in self._news:
+                if not news.saving.discarded:
+                    news.add_cookie(response)
         outer = invoking(request)
         if outer is not None:
-            further = Forwarding.of(outer)
+            self._outer = Forwarding.of(outer)
             for news in self._news:
-                further.add(news)
+                self._outer.add(news)
 
     def _finish(self, request: Any) -> None:
         try:
@@ -122,19 +180,21 @@ class Forwarding:
             self.complete(response)
 
 
-def forwarded(request: Any, policy: CookiePolicy) -> Saving | None:
-    """Return what saved the session whose cookie a subrequest has set."""
+def watch_cookies(request: Any, look_again: Callable[[], None]) -> None:
+    """See that somebody is told when subrequests change the cookies."""
+    vars(request).setdefault(_WATCHING, []).append(look_again)
+
+
+def forwarded(request: Any, policy: CookiePolicy) -> list[Saving]:
+    """Return what saved the sessions of subrequests, the latest first."""
     found = vars(request).get(_KEY)
     if found is None:
-        return None
-    return next(
-        (
-            each.saving
-            for each in reversed(found._news)
-            if each.policy.scope == policy.scope
-        ),
-        None,
-    )
+        return []
+    return [
+        each.saving
+        for each in reversed(found._news)
+        if each.policy.scope == policy.scope
+    ]
 
 
 def complete(request: Any, response: Any) -> None:
@@ -149,6 +209,20 @@ def retract(request: Any) -> None:
     found = vars(request).get(_KEY)
     if found is not None:
         found.retract()
+
+
+def lead(request: Any) -> None:
+    """Let what passes on be called before who has called this."""
+    found = vars(request).get(_KEY)
+    if found is not None:
+        found.lead(request)
+
+
+def drop(request: Any, saving: Saving) -> None:
+    """Let a request forget what a subrequest of it has done."""
+    found = vars(request).get(_KEY)
+    if found is not None:
+        found.drop(saving)
 
 
 def invoking(request: Any) -> Any:

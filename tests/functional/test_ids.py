@@ -362,6 +362,34 @@ class TestIdAndCookie:
         expected = {'auth.userid': 'ada'} if view is renew else {}
         assert app.run(read).json == expected
 
+    @pytest.mark.parametrize('view', [log_in, renew])
+    @pytest.mark.parametrize('message', [True, False])
+    @pytest.mark.parametrize('times', [1, 2])
+    def test_session_that_ends_in_vain_has_the_id_of_the_browser(
+        self, make_app, rows, view, message, times
+    ):
+        def end(event):
+            if event.request.params.get('fail'):
+                for _ in range(times):
+                    log_out(event.request)
+                if message:
+                    event.request.session.flash('Goodbye')
+                raise AppError
+
+        app = make_app(
+            configure=lambda config: config.add_subscriber(end, NewResponse)
+        )
+        app.store.create_table()
+        if view is renew:
+            app.run(log_in)
+
+        with pytest.raises(AppError):
+            app.run(view, '/?fail=1')
+
+        assert rows() == (1 if view is renew else 0)
+        expected = {'auth.userid': 'ada'} if view is renew else {}
+        assert app.run(read).json == expected
+
     def test_server_that_goes_away_before_the_response_changes_nothing(
         self, apologetic, database, rows
     ):

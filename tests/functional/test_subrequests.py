@@ -95,8 +95,10 @@ def test_request_that_fails_after_two_subrequests_has_its_old_id(
     assert known.run(read).json['start'] == 1
 
 
-@pytest.mark.parametrize('known', [True, False])
-def test_subrequest_whose_response_fails_is_undone(make_app, rows, known):
+@pytest.fixture
+def failing(make_app):
+    """An application whose subrequests fail if their environment says so."""
+
     def fail(event):
         if event.request.environ.get('fails'):
             raise AppError
@@ -105,17 +107,257 @@ def test_subrequest_whose_response_fails_is_undone(make_app, rows, known):
         configure=lambda config: config.add_subscriber(fail, NewResponse)
     )
     app.store.create_table()
+    return app
+
+
+@pytest.mark.parametrize('known', [True, False])
+def test_subrequest_whose_response_fails_is_undone(failing, rows, known):
     if known:
-        app.run(write('start'))
+        failing.run(write('start'))
 
     def view(request):
         with pytest.raises(AppError):
             invoke(request, renew, fails=True)
 
-    app.run(view)
+    failing.run(view)
 
     assert rows() == known
-    assert ('start' in app.run(read).json) == known
+    assert ('start' in failing.run(read).json) == known
+
+
+@pytest.mark.parametrize('nested', [True, False])
+@pytest.mark.parametrize('known', [True, False])
+def test_outer_request_goes_on_with_its_session_after_one_that_failed(
+    failing, rows, known, nested
+):
+    if known:
+        failing.run(write('start'))
+
+    def inner(request):
+        return invoke(request, renew)
+
+    def view(request):
+        invoke(request, write('before'))
+        with pytest.raises(AppError):
+            invoke(request, inner if nested else renew, fails=True)
+        request.session['outer'] = 1
+
+    failing.run(view)
+
+    assert rows() == 1
+    # what was stored stays so
+    expected = {'before': 1, 'user': 'ada', 'outer': 1}
+    if known:
+        expected['start'] = 1
+    assert failing.run(read).json == expected
+
+
+@pytest.mark.parametrize('new', [True, False])
+def test_session_that_was_mentioned_before_is_the_one_of_the_subrequest(
+    known, rows, new
+):
+    browser = known.browser() if new else known
+
+    def view(request):
+        session = request.session
+        invoke(request, renew)
+        session['outer'] = 1
+
+    browser.run(view)
+
+    assert rows() == 1 + new
+    expected = {'user': 'ada', 'outer': 1}
+    assert browser.run(read).json == {
+        **expected,
+        **({} if new else {'start': 1}),
+    }
+
+
+def test_request_that_renews_again_and_fails_has_its_old_id(known, rows):
+    def fail(request):
+        raise AppError
+
+    def view(request):
+        request.add_finished_callback(fail)
+        invoke(request, renew)
+        request.session.renew_id()
+
+    with pytest.raises(AppError):
+        known.run(view)
+
+    assert rows() == 1
+    assert known.run(read).json == {'start': 1, 'user': 'ada'}
+
+
+def late(when, function):
+    """Return a view after whose response a function gets the request."""
+
+    def view(request):
+        if when == 'finished':
+            request.add_finished_callback(function)
+        else:
+            request.environ['late'] = function
+
+    return view
+
+
+@pytest.fixture
+def listening(make_app):
+    """An application that calls ``late`` of an environment in time."""
+
+    def call(event):
+        event.request.environ.get('late', str)(event.request)
+
+    app = make_app(
+        configure=lambda config: config.add_subscriber(call, NewResponse)
+    )
+    app.run(write('start'))
+    return app
+
+
+LATE = pytest.mark.parametrize('when', ['finished', 'subscriber'])
+
+
+@LATE
+def test_subrequest_after_the_response_callbacks_may_renew(
+    listening, rows, when
+):
+    old = listening.cookies['session']
+
+    def renew_twice(request):
+        invoke(request, renew)
+        invoke(request, renew)
+        request.session['outer'] = 1
+
+    response = listening.run(late(when, renew_twice))
+
+    assert response.headers['Vary'] == 'Cookie'
+    assert listening.cookies['session'] != old
+    assert rows() == 1
+    expected = {'start': 1, 'user': 'ada', 'outer': 1}
+    assert listening.run(read).json == expected
+
+
+@LATE
+@pytest.mark.parametrize('more', [True, False])
+def test_subrequest_after_the_response_callbacks_may_begin_a_session(
+    listening, rows, when, more
+):
+    browser = listening.browser()
+
+    def begin(request):
+        invoke(request, write('first'))
+        if more:
+            request.session.renew_id()
+            request.session['outer'] = 1
+
+    browser.run(late(when, begin))
+
+    assert rows() == 2
+    expected = {'first': 1, 'outer': 1} if more else {'first': 1}
+    assert browser.run(read).json == expected
+
+
+@LATE
+def test_session_that_a_late_subrequest_begins_besides_is_none(
+    listening, rows, when
+):
+    def begin(request):
+        subrequest = Request.blank('/')
+        subrequest.environ[VIEW] = write('second')
+        request.invoke_subrequest(subrequest)
+
+    def view(request):
+        request.session.renew_id()
+        late(when, begin)(request)
+
+    listening.run(view)
+
+    assert rows() == 1
+    assert listening.run(read).json == {'start': 1}
+
+
+@LATE
+def test_late_subrequest_that_fails_leaves_no_cookie(listening, rows, when):
+    def fail(request):
+        raise AppError
+
+    def begin(request):
+        def change_over(request):
+            request.add_finished_callback(fail)
+            request.session.renew_id()
+            request.session['user'] = 'ada'
+
+        with pytest.raises(AppError):
+            invoke(request, change_over)
+
+    listening.run(late(when, begin))
+
+    assert rows() == 1
+    assert listening.run(read).json == {'start': 1, 'user': 'ada'}
+
+
+def test_subrequest_of_a_response_callback_hides_no_renewal(make_app, rows):
+    app = make_app(cookie_max_age=1000)
+    app.run(write('start'))
+
+    def view(request):
+        request.session.renew_id()
+        request.add_response_callback(
+            lambda request, response: invoke(request, write('inner'))
+        )
+
+    app.run(view)
+
+    assert rows() == 1
+    assert app.run(read).json == {'start': 1, 'inner': 1}
+
+
+def test_callback_that_fails_undoes_what_a_late_subrequest_did(
+    listening, rows
+):
+    def fail(request):
+        raise AppError
+
+    def view(request):
+        request.add_finished_callback(fail)
+        late('subscriber', lambda request: invoke(request, renew))(request)
+
+    with pytest.raises(AppError):
+        listening.run(view)
+
+    assert rows() == 1
+    assert listening.run(read).json == {'start': 1, 'user': 'ada'}
+
+
+def test_subrequest_that_logs_out_after_another_renewed_takes_the_cookie(
+    known, rows
+):
+    def view(request):
+        invoke(request, renew)
+        invoke(request, lambda request: request.session.invalidate())
+
+    known.run(view)
+
+    assert known.cookies == {}
+    assert rows() == 0
+
+
+def test_log_out_of_a_request_ends_what_two_subrequests_have_made(known, rows):
+    def change_over(request):
+        request.session.invalidate()
+        request.session['over'] = 1
+
+    def view(request):
+        assert request.session['start'] == 1
+        invoke(request, change_over)
+        invoke(request, renew)
+        request.session.invalidate()
+
+    known.run(view)
+
+    assert known.cookies == {}
+    assert rows() == 0
 
 
 def test_error_page_of_the_outer_request_passes_the_cookie_on(make_app, rows):
