@@ -271,7 +271,7 @@ class Users:
 
     def _end(self, condition: str, newest: int, ended: Ended) -> None:
         """Delete the live sessions that meet a condition, but the newest."""
-        misses = 0
+        misses, missed = 0, set[bytes]()
         while misses < RENEWALS:
             # a DELETE would wait for the lock of one that stays, and tell
             # neither handles nor users
@@ -296,8 +296,11 @@ class Users:
                 )
             if whole and len(found) < KEYS_AT_ONCE:
                 return
-            # a renewal has moved one to where nobody has looked yet
-            misses += not whole
+            # a renewal has moved one to where nobody has looked yet, unless
+            # somebody else has ended it
+            families = {key[:FAMILY_BYTES] for key, _ in found}
+            misses += not missed.isdisjoint(families)
+            missed = families - {key[:FAMILY_BYTES] for key in gone}
         raise LockTimeout(
             'The ids of sessions were renewed each time that they were to be '
             'deleted',
