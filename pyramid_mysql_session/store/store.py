@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 from zope.interface import implementer
@@ -424,9 +424,12 @@ class MySQLSessionStore:
         try:
             yield ended
         finally:
-            # those before an error have ended, too
-            for handle, userid in ended.items():
-                self._on_end(Ending(self._request, handle, userid, how))
+            # those before an error have ended, too, and each is told of
+            # though a subscriber fails
+            with ExitStack() as stack:
+                for handle, userid in reversed(ended.items()):
+                    ending = Ending(self._request, handle, userid, how)
+                    stack.callback(self._on_end, ending)
 
 
 def _is_writable(connection: Connection) -> bool:

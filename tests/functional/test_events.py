@@ -117,6 +117,41 @@ def test_subscriber_may_change_the_session(make_app):
     assert app.run(read).json == {'key': 'value', '_f_': ['welcome']}
 
 
+@pytest.mark.parametrize('end', ['store', 'log-out', 'log-out and more'])
+def test_each_end_is_told_though_a_subscriber_fails(make_app, end):
+    told = []
+
+    def fail(event):
+        told.append(event.handle)
+        raise ZeroDivisionError
+
+    app = make_app(
+        configure=lambda config: config.add_subscriber(fail, SessionEnded)
+    )
+    browsers = [app.browser() for _ in range(3)]
+    for browser in browsers:
+        browser.run(lambda request: request.session.update({'auth.userid': 5}))
+    handles = [session.handle for session in app.store.for_user(5)]
+    cookies = '; '.join(
+        f'session={browser.cookies["session"]}' for browser in browsers
+    )
+
+    def log_out(request):
+        request.session.invalidate()
+        if end != 'log-out':
+            write(request)
+
+    def log_out_everywhere(request):
+        get_store(request).delete_for_user(5)
+
+    view = log_out_everywhere if end == 'store' else log_out
+    with pytest.raises(ZeroDivisionError):
+        app.run(view, headers={'Cookie': cookies})
+
+    assert sorted(told) == sorted(handles)
+    assert app.store.count() == 0
+
+
 @pytest.mark.parametrize('kind', [SessionCreated, SessionMerged])
 @pytest.mark.parametrize('leaves', [True, False])
 def test_subscriber_may_end_the_session(make_app, database, kind, leaves):
