@@ -17,6 +17,7 @@ from .devices import device_name
 from .keys import (
     FAMILY_BYTES,
     YOUNG,
+    handle_range,
     handle_second,
     is_handle,
     is_young_handle,
@@ -147,7 +148,8 @@ class Users:
         while rows := access.fetch_current(
             f'{self._columns}, {self._data}',
             f" FROM {access.name} WHERE {self._key} > x'{last.hex()}' "
-            f'AND {access.alive} ORDER BY {self._key} LIMIT {batch:d}',
+            f'AND {access.alive} ORDER BY {self._key} '
+            f'LIMIT {min(batch, _MOST):d}',
         ):
             for *row, payload in rows:
                 yield self._session(row, own, payload)
@@ -161,7 +163,7 @@ class Users:
         rows = access.fetch_current(
             self._columns,
             f' {self._write.in_table(access.row_alive)} '
-            f'ORDER BY {self._key} DESC LIMIT {limit:d}',
+            f'ORDER BY {self._key} DESC LIMIT {min(limit, _MOST):d}',
         )
         return [self._session(row, own) for row in rows]
 
@@ -254,6 +256,7 @@ class Users:
                 'digits in lower case'
             )
         access = self._access
+        least, _ = handle_range(handle)
         # it may have ended since; the second in the handle is by the clock of
         # another host, and who comes twice is better than who is left out
         latest = handle_second(handle, self._shard_bytes) + YOUNG + 1
@@ -266,7 +269,7 @@ class Users:
         return (
             f'({name}.{self._created} < {created} '
             f'OR {name}.{self._created} = {created} '
-            f"AND {name}.{self._key} < x'{handle}')"
+            f"AND {name}.{self._key} < x'{least.hex()}')"
         )
 
     def _end(self, condition: str, newest: int, ended: Ended) -> None:
