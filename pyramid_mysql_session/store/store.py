@@ -284,7 +284,9 @@ class MySQLSessionStore:
         :param limit: so many at most.
         :param after: the handle of the last one of an earlier list, which is
             to be continued; it may have ended since, but then others that
-            are as old, by some seconds, may come twice.
+            are as old, by some seconds, may come twice. Only where the clock
+            of its host was behind that of the server by more than five
+            seconds some are left out then.
         :raises pyramid_mysql_session.UserIDError: it is something else.
         :raises ValueError: ``after`` is no handle, or the limit no number
             above 0.
