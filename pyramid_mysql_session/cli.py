@@ -13,7 +13,7 @@ from typing import Any
 
 from .commands import ending, listing, purging, table
 from .commands.configured import make_factory, read_settings
-from .commands.failing import exit_code_of, warnings_on_stderr
+from .commands.failing import exit_code_of, open_streams, warnings_on_stderr
 
 PROGRAM = 'pyramid-mysql-session'
 
@@ -46,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     :raises SystemExit: after ``--help`` and ``--version``, and with 2 if the
         command line is wrong.
     """
+    open_streams()
     parser = _make_parser()
     options = parser.parse_args(argv)
     if options.asks and not (options.yes or sys.stdin.isatty()):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import enum
+
 import pytest
 
 from pyramid_mysql_session import (
@@ -256,7 +258,17 @@ class UsersContract:
 
     def test_list_may_be_of_any_length(self, store, five):
         assert len(store.for_user('ada', 10**30)) == 5
+        assert len(store.newest(10**30)) == store.count()
+        assert len(list(store.iter_sessions(10**30))) == store.count()
         assert store.limit_for_user('ada', 10**30) == 0
+
+    def test_handle_may_be_text_of_another_class(self, store, five):
+        class Kind(str, enum.Enum):
+            HANDLE = five[1]
+
+        found = store.for_user('ada', after=Kind.HANDLE)
+
+        assert handles(found) == five[2:]
 
     # user ids
 

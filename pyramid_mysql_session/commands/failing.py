@@ -18,6 +18,15 @@ FAILED = 1
 MISUSED = 2
 
 
+def open_streams() -> None:
+    """Let what was closed, by ``>&-`` in a shell, lead nowhere."""
+    # Python has None there, and the next connection might get its number
+    for name, mode in (('stdin', 'r'), ('stdout', 'w'), ('stderr', 'w')):
+        if getattr(sys, name) is None:
+            # for as long as the process lives
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
+
+
 def exit_code_of(program: str, run: Callable[[], int]) -> int:
     """Do what a command does, and return its exit code."""
 

@@ -31,7 +31,8 @@ def purge(store: MySQLSessionStore, max_seconds: float | None) -> int:
     """
     deadline = math.inf
     if max_seconds is not None:
-        deadline = time.monotonic() + max_seconds
+        # Python makes a float of no number of hundreds of digits
+        deadline = time.monotonic() + min(max_seconds, sys.maxsize)
     dead = store.stats().dead
     with _signals() as came, _progress(dead) as progress:
         purged = store.purge(

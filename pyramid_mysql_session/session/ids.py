@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from ..errors import SessionError, StoreUnavailable
@@ -48,9 +50,7 @@ class Ids:
                 if deletion.done:
                     ended.append(session_id)
         finally:
-            # who is told may fail
-            for session_id in ended:
-                self._tell_end(session_id, self._loop.at)
+            self._tell_ends(ended, self._loop.at)
 
     def create(self) -> None:
         """Store a new session, in the place of those that end."""
@@ -78,8 +78,7 @@ class Ids:
         )
         draft.saved(change.payload)  # type: ignore[arg-type]
         self._loop.refreshed = True
-        for session_id in ended:
-            self._tell_end(session_id, at)
+        self._tell_ends(ended, at)
         self._listener.created()
         if at.doubt is not None:
             # the session may have changed since the first attempt
@@ -127,6 +126,12 @@ class Ids:
                 new_session_id=old,
             ).revision:
                 return
+
+    def _tell_ends(self, session_ids: Sequence[str], at: Standing) -> None:
+        """Tell of each session that has ended, though a subscriber fails."""
+        with ExitStack() as stack:
+            for session_id in reversed(session_ids):
+                stack.callback(self._tell_end, session_id, at)
 
     def _tell_end(self, session_id: str, at: Standing) -> None:
         """Tell that a session has ended which was invalidated."""

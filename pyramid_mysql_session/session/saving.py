@@ -185,8 +185,12 @@ class Saving:
 
     @property
     def concluded(self) -> bool:
-        """Whether nothing can have changed since :meth:`conclude`."""
-        return self._concluded is self._loop.at and not self.draft.may_differ
+        """Whether nothing is left to be done since :meth:`conclude`."""
+        at = self._loop.at
+        # who was told of what it did may have ended or renewed the session
+        return self._concluded is at and not (
+            at.ending or at.status is Status.RENEWING or self.draft.may_differ
+        )
 
     @property
     def closed(self) -> bool:

@@ -634,6 +634,7 @@ def parse(settings: Mapping[str, Any], pool: Any | None = None) -> Settings:
         else:
             try:
                 if value is not None:
+                    _see_that_it_is_utf8(value)
                     value = setting.convert(value)
                 setattr(parsed, setting.name, value)
             except ValueError as exc:
@@ -648,6 +649,16 @@ def parse(settings: Mapping[str, Any], pool: Any | None = None) -> Settings:
     for leftover in leftovers:
         log.info(leftover)
     return parsed
+
+
+def _see_that_it_is_utf8(value: Any) -> None:
+    """See that a text, of an environment or option, can be sent."""
+    try:
+        if isinstance(value, str):
+            value.encode('utf-8')
+    except UnicodeEncodeError:
+        # the driver would raise the same, with a password in it
+        raise ValueError('text in UTF-8') from None
 
 
 def _adapt_defaults(settings: Settings, given: Mapping[str, Any]) -> None:

@@ -136,7 +136,9 @@ def is_young(session_id: str) -> bool:
 
 
 def _is_lately(second: int) -> bool:
-    return abs(int(time.time()) - second) <= YOUNG
+    # four bytes hold it until 2106, and then begin anew
+    apart = (int(time.time()) - second) & 0xFFFFFFFF
+    return apart <= YOUNG or apart >= 2**32 - YOUNG
 
 
 def _handle(session_id: str, shard_bytes: int) -> bytes:

@@ -104,24 +104,34 @@ class Purger:
         """Delete in batches; see :meth:`.MySQLSessionStore.purge`."""
         began = time.monotonic()
         deleted, at = 0, _Progress(self._batch)
-        while not (at.ended or stop()):
-            tried = time.monotonic()
-            try:
-                rows = self._access.run(
-                    partial(self._purge_batch, at, exclusive)
-                )
-            except TransactionTooLarge:
-                if at.batch == 1:
-                    raise
-                at.batch //= 2
-                continue
-            deleted += rows
-            progress(rows)
-            if not at.ended:
-                took = time.monotonic() - tried
-                # it holds neither connection nor lock meanwhile
-                time.sleep(min(took * _PAUSE, _LONGEST_PAUSE))
-        seconds = time.monotonic() - began
+        try:
+            while not (at.ended or stop()):
+                tried = time.monotonic()
+                try:
+                    rows = self._access.run(
+                        partial(self._purge_batch, at, exclusive)
+                    )
+                except TransactionTooLarge:
+                    if at.batch == 1:
+                        raise
+                    at.batch //= 2
+                    continue
+                deleted += rows
+                progress(rows)
+                if not at.ended:
+                    took = time.monotonic() - tried
+                    # it holds neither connection nor lock meanwhile
+                    time.sleep(min(took * _PAUSE, _LONGEST_PAUSE))
+        except BaseException:
+            # what was deleted before is gone
+            if deleted:
+                self._tell(deleted, time.monotonic() - began, at)
+            raise
+        self._tell(deleted, time.monotonic() - began, at)
+        return deleted
+
+    def _tell(self, deleted: int, seconds: float, at: _Progress) -> None:
+        """Tell what a purge has done."""
         if deleted:
             log.info('purged %d sessions in %.3f s', deleted, seconds)
         if at.kept:
@@ -133,7 +143,6 @@ class Purger:
             )
         if not at.locked_out:
             self._on_purge(deleted, seconds)
-        return deleted
 
     def _purge_batch(
         self, at: _Progress, exclusive: bool, connection: Connection

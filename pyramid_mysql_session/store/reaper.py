@@ -31,6 +31,8 @@ class Reaper:
         self._store = weakref.ref(store)
         self._interval = interval
         self._closed = False
+        # that no thread could be started
+        self._warned = False
         # a forked child finds its parent's entry, and needs its own
         self._threads: dict[int, tuple[threading.Thread, threading.Event]] = {}
 
@@ -52,8 +54,13 @@ class Reaper:
         try:
             thread.start()
         except RuntimeError as exc:
-            log.warning('expired sessions are not purged: %s', exc)
+            # there may be room for one later
+            self._threads.pop(pid, None)
+            if not self._warned:
+                self._warned = True
+                log.warning('expired sessions are not purged: %s', exc)
             return
+        self._warned = False
         log.debug('purging about every %d seconds', self._interval)
         # the interpreter shall not end in the middle of a batch
         atexit.register(self.close)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 from zope.interface import implementer
@@ -284,7 +284,9 @@ class MySQLSessionStore:
         :param limit: so many at most.
         :param after: the handle of the last one of an earlier list, which is
             to be continued; it may have ended since, but then others that
-            are as old, by some seconds, may come twice.
+            are as old, by some seconds, may come twice. Only where the clock
+            of its host was behind that of the server by more than five
+            seconds some are left out then.
         :raises pyramid_mysql_session.UserIDError: it is something else.
         :raises ValueError: ``after`` is no handle, or the limit no number
             above 0.
@@ -424,9 +426,12 @@ class MySQLSessionStore:
         try:
             yield ended
         finally:
-            # those before an error have ended, too
-            for handle, userid in ended.items():
-                self._on_end(Ending(self._request, handle, userid, how))
+            # those before an error have ended, too, and each is told of
+            # though a subscriber fails
+            with ExitStack() as stack:
+                for handle, userid in reversed(ended.items()):
+                    ending = Ending(self._request, handle, userid, how)
+                    stack.callback(self._on_end, ending)
 
 
 def _is_writable(connection: Connection) -> bool:

@@ -17,6 +17,7 @@ from .devices import device_name
 from .keys import (
     FAMILY_BYTES,
     YOUNG,
+    handle_range,
     handle_second,
     is_handle,
     is_young_handle,
@@ -147,7 +148,8 @@ class Users:
         while rows := access.fetch_current(
             f'{self._columns}, {self._data}',
             f" FROM {access.name} WHERE {self._key} > x'{last.hex()}' "
-            f'AND {access.alive} ORDER BY {self._key} LIMIT {batch:d}',
+            f'AND {access.alive} ORDER BY {self._key} '
+            f'LIMIT {min(batch, _MOST):d}',
         ):
             for *row, payload in rows:
                 yield self._session(row, own, payload)
@@ -161,7 +163,7 @@ class Users:
         rows = access.fetch_current(
             self._columns,
             f' {self._write.in_table(access.row_alive)} '
-            f'ORDER BY {self._key} DESC LIMIT {limit:d}',
+            f'ORDER BY {self._key} DESC LIMIT {min(limit, _MOST):d}',
         )
         return [self._session(row, own) for row in rows]
 
@@ -254,6 +256,7 @@ class Users:
                 'digits in lower case'
             )
         access = self._access
+        least, _ = handle_range(handle)
         # it may have ended since; the second in the handle is by the clock of
         # another host, and who comes twice is better than who is left out
         latest = handle_second(handle, self._shard_bytes) + YOUNG + 1
@@ -266,12 +269,12 @@ class Users:
         return (
             f'({name}.{self._created} < {created} '
             f'OR {name}.{self._created} = {created} '
-            f"AND {name}.{self._key} < x'{handle}')"
+            f"AND {name}.{self._key} < x'{least.hex()}')"
         )
 
     def _end(self, condition: str, newest: int, ended: Ended) -> None:
         """Delete the live sessions that meet a condition, but the newest."""
-        misses = 0
+        misses, missed = 0, set[bytes]()
         while misses < RENEWALS:
             # a DELETE would wait for the lock of one that stays, and tell
             # neither handles nor users
@@ -296,8 +299,11 @@ class Users:
                 )
             if whole and len(found) < KEYS_AT_ONCE:
                 return
-            # a renewal has moved one to where nobody has looked yet
-            misses += not whole
+            # a renewal has moved one to where nobody has looked yet, unless
+            # somebody else has ended it
+            families = {key[:FAMILY_BYTES] for key, _ in found}
+            misses += not missed.isdisjoint(families)
+            missed = families - {key[:FAMILY_BYTES] for key in gone}
         raise LockTimeout(
             'The ids of sessions were renewed each time that they were to be '
             'deleted',

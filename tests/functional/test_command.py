@@ -4,13 +4,15 @@ import json
 import os
 import re
 import secrets
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import MySQLdb
 import pytest
 from dbutils.pooled_db import PooledDB
 
-from pyramid_mysql_session.commands import table
+from pyramid_mysql_session.commands import failing, table
 from pyramid_mysql_session.store.keys import make_session_id
 from tests import helpers
 from tests.functional import commands
@@ -476,6 +478,45 @@ def test_reader_that_has_enough_is_no_error(store, command):
         _, err = process.communicate(timeout=60)
 
     assert err == ''
+
+
+@pytest.mark.parametrize(
+    ('closed', 'arguments', 'code'),
+    [
+        ('>&-', ['stats'], 0),
+        ('2>&-', ['list', '--json', '--limit', '1'], 0),
+        ('2>&-', ['purge'], 0),
+        ('<&-', ['end', '--user', 'ada'], 2),
+        ('<&- >&- 2>&-', ['end', '--user', 'ada', '--yes'], 0),
+    ],
+)
+def test_stream_that_is_closed_leads_nowhere(
+    store, command, closed, arguments, code
+):
+    create(store, 'ada', 'bob')
+    program = [sys.executable, commands.QUIET, '-m', 'pyramid_mysql_session']
+    shell = ['sh', '-c', f'"$@" {closed}', 'sh']
+    done = subprocess.run(
+        [*shell, *program, command.path, *arguments],
+        cwd=commands.ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert done.returncode == code
+    assert 'Traceback' not in done.stderr
+    if '--json' in arguments:
+        assert len(json.loads(done.stdout)) == 1
+
+
+def test_input_that_is_closed_is_at_its_end(monkeypatch):
+    monkeypatch.setattr(sys, 'stdin', None)
+
+    failing.open_streams()
+
+    with sys.stdin as stdin:
+        assert stdin.read() == ''
 
 
 def test_output_that_has_no_room_is_an_error(store, command):

@@ -112,6 +112,13 @@ def test_purge_leaves_the_signals_as_they_were(bury, command):
     ]
 
 
+def test_purge_may_take_any_time(database, bury, command):
+    bury(3)
+
+    assert command('purge', '--max-seconds', 10**400).code == 0
+    assert helpers.count(database) == 0
+
+
 def test_purge_ends_when_its_time_is_over(
     database, bury, command, monkeypatch
 ):

@@ -19,7 +19,7 @@ from pyramid_mysql_session import (
     get_store,
 )
 from tests.faults.proxy import Proxy, lose_answer, lose_statement
-from tests.helpers import kill_connections, record, twin
+from tests.helpers import application, kill_connections, record, twin
 
 EVENTS = (SessionCreated, SessionLost, SessionMerged, SessionRejected)
 
@@ -115,6 +115,103 @@ def test_subscriber_may_change_the_session(make_app):
     app.run(write)
 
     assert app.run(read).json == {'key': 'value', '_f_': ['welcome']}
+
+
+@pytest.mark.parametrize('end', ['store', 'log-out', 'log-out and more'])
+def test_each_end_is_told_though_a_subscriber_fails(make_app, end):
+    told = []
+
+    def fail(event):
+        told.append(event.handle)
+        raise ZeroDivisionError
+
+    app = make_app(
+        configure=lambda config: config.add_subscriber(fail, SessionEnded)
+    )
+    browsers = [app.browser() for _ in range(3)]
+    for browser in browsers:
+        browser.run(lambda request: request.session.update({'auth.userid': 5}))
+    handles = [session.handle for session in app.store.for_user(5)]
+    cookies = '; '.join(
+        f'session={browser.cookies["session"]}' for browser in browsers
+    )
+
+    def log_out(request):
+        request.session.invalidate()
+        if end != 'log-out':
+            write(request)
+
+    def log_out_everywhere(request):
+        get_store(request).delete_for_user(5)
+
+    view = log_out_everywhere if end == 'store' else log_out
+    with pytest.raises(ZeroDivisionError):
+        app.run(view, headers={'Cookie': cookies})
+
+    assert sorted(told) == sorted(handles)
+    assert app.store.count() == 0
+
+
+@pytest.mark.parametrize('kind', [SessionCreated, SessionMerged])
+@pytest.mark.parametrize('leaves', [True, False])
+def test_subscriber_may_end_the_session(make_app, database, kind, leaves):
+    told = []
+
+    def subscribe(event):
+        told.append(event)
+        if len(told) == 1:
+            event.request.session.invalidate()
+            if not leaves:
+                event.request.session['next'] = 1
+
+    app = make_app(
+        configure=lambda config: config.add_subscriber(subscribe, kind)
+    )
+    ended = record(app, SessionEnded)
+    _save_and_be_told(app, database, kind)
+
+    assert [event.how for event in ended] == ['invalidate']
+    assert app.store.count() == (0 if leaves else 1)
+    assert app.run(read).json == ({} if leaves else {'next': 1})
+
+
+@pytest.mark.parametrize('kind', [SessionCreated, SessionMerged])
+def test_subscriber_may_renew_the_id(make_app, database, kind):
+    ids = []
+
+    def subscribe(event):
+        ids.append(event.request.session.session_id)
+        event.request.session.renew_id()
+
+    app = make_app(
+        configure=lambda config: config.add_subscriber(subscribe, kind)
+    )
+    _save_and_be_told(app, database, kind)
+
+    def view(request):
+        return [request.session['key'], request.session.session_id]
+
+    key, session_id = app.run(view).json
+    assert key == 'value'
+    assert [session_id] != ids
+    assert app.store.count() == 1
+
+
+def _save_and_be_told(app, database, kind):
+    """Save a session so that an event of that kind is sent, once."""
+    if kind is SessionMerged:
+        maker = twin(app, application(database))
+        maker.run(write)
+        app.set_cookie('session', maker.cookies['session'])
+
+        def view(request):
+            request.session['mine'] = 1
+            maker.run(lambda request: request.session.update(theirs=1))
+
+        app.run(view)
+        maker.close()
+    else:
+        app.run(write)
 
 
 def test_rejected_cookie_is_told_once_at_the_first_use(app, events):

@@ -405,6 +405,25 @@ class TestUserid:
         assert store.delete_for_user('ada', keep=ids[3]) == sessions - 1
         assert store.count() == 1
 
+    def test_who_ends_what_another_is_ending_meets_no_renewal(
+        self, make_app, monkeypatch
+    ):
+        monkeypatch.setattr(users, 'KEYS_AT_ONCE', 1)
+        store, other = make_app().store, make_app().store
+        for _ in range(30):
+            store.create(make_session_id(), '{}', 100, 'ada')
+        delete = store._users._delete
+
+        def late(*args):
+            (newest,) = other.for_user('ada', limit=1)
+            assert other.end(newest.handle)
+            return delete(*args)
+
+        monkeypatch.setattr(store._users, '_delete', late)
+
+        assert store.delete_for_user('ada') == 0
+        assert store.count() == 0
+
     def test_session_that_is_renewed_again_and_again_is_told(
         self, make_app, monkeypatch
     ):

@@ -317,6 +317,20 @@ class TestEvents:
 
         assert [event.rows for event in events] == [2]
 
+    def test_purge_that_fails_tells_what_it_has_done(
+        self, make_app, bury, rows
+    ):
+        app = make_app(purge_batch=2)
+        events = helpers.record(app, SessionsPurged)
+        bury(5)
+        progress = mock.Mock(side_effect=[None, ValueError])
+
+        with pytest.raises(ValueError):  # noqa: PT011
+            app.store.purge(progress=progress)
+
+        assert [event.rows for event in events] == [4]
+        assert rows() == 1
+
     def test_subscriber_that_fails_is_heard_after_the_lock_is_free(
         self, database, make_app, bury, statements
     ):

@@ -155,6 +155,25 @@ def test_save_changes_only_the_revision_that_was_loaded(
     assert database.query('SELECT revision FROM sessions') == [(7,)]
 
 
+@executes('timeouts.rst', 'sql', 'created + 604800')
+def test_what_a_shorter_absolute_timeout_has_ended_is_deleted(
+    block, make_app, database
+):
+    store = make_app(absolute_timeout=604_800).store
+    create(store, 'ada', 'ada', 'grace')
+    database.query(
+        'UPDATE sessions SET created = created - 604801 WHERE userid = %s',
+        ('ada',),
+    )
+    # by their deadlines they live
+    assert (store.stats().dead, store.purge()) == (2, 0)
+
+    database.query(block.text)
+
+    assert store.stats().dead == 0
+    assert [found.userid for found in store.iter_sessions()] == ['grace']
+
+
 @executes('purge.rst', 'sql', 'CREATE EVENT')
 def test_event_of_the_server_purges(block, shop, make_site, terminal):
     make_site('', there=shop).store.create_table()

@@ -389,6 +389,22 @@ def test_secret_or_password_is_not_shown_in_an_error(settings, hidden):
     assert 'hunter2' not in problem
 
 
+@pytest.mark.parametrize(
+    ('name', 'shown'),
+    [
+        ('user', r"'\udcff'"),
+        ('table_name', r"'\udcff'"),
+        ('password', '(not shown)'),
+        ('secret', '(not shown)'),
+    ],
+)
+def test_text_that_is_no_utf8_is_refused(name, shown):
+    # what os.environ and sys.argv have of a byte that is none
+    assert problems(**{name: '\udcff'}) == [
+        f'mysql_session.{name} = {shown}: expected text in UTF-8'
+    ]
+
+
 def test_secret_or_password_is_not_shown_in_a_repr():
     parsed = read(password='hunter3', host='db.example')
 

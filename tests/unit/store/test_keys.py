@@ -34,6 +34,17 @@ def test_session_id_has_one_form_at_any_time(monkeypatch, now):
     assert session_id != keys.make_session_id()
 
 
+@pytest.mark.parametrize('now', [-3, 0, 0x655A1B2C, 2**32 - 3, 2**32 + 5])
+def test_session_id_is_young_for_some_seconds_at_any_time(monkeypatch, now):
+    monkeypatch.setattr(keys.time, 'time', lambda: now)
+    session_id = keys.make_session_id()
+
+    for passed, young in ((-6, False), (-5, True), (5, True), (6, False)):
+        monkeypatch.setattr(keys.time, 'time', lambda at=now + passed: at)
+        assert keys.is_young(session_id) is young
+        assert keys.is_young_handle(keys.handle(session_id)) is young
+
+
 def test_stored_key_is_the_handle_and_16_bytes_of_a_hash_of_the_id():
     key = keys.stored_key(ID)
 

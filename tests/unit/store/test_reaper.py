@@ -3,6 +3,7 @@
 import logging
 import threading
 import weakref
+from unittest import mock
 
 import pytest
 
@@ -299,6 +300,20 @@ class TestThread:
         for thread in self.threads():
             thread.join(10)
         assert done == [True]
+
+    def test_thread_that_could_not_be_had_is_tried_again(
+        self, reaper, monkeypatch, logged
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                threading.Thread, 'start', mock.Mock(side_effect=RuntimeError)
+            )
+            reaper.start()
+
+        reaper.start()
+
+        assert len(self.threads()) == 1
+        assert len(logged()) == 1
 
     @pytest.fixture
     def no_thread(self, monkeypatch):
