@@ -315,15 +315,15 @@ class Saving:
             or self.closed
         ):
             return
-        if self.late:
-            self._ids.end()
-        self._check()
-        if self._loop.at.stored:
-            try:
+        try:
+            if self.late:
+                self._ids.end()
+            self._check()
+            if self._loop.at.stored:
                 self._loop.store(final=False)
-            except SessionError as exc:
-                self._listener.failed(exc)
-                raise
+        except SessionError as exc:
+            self._listener.failed(exc)
+            raise
 
     def conclude(self) -> None:
         """
@@ -393,13 +393,13 @@ class Saving:
                 except BaseException as exc:
                     theirs = exc
                     raise
+            if self.late and not self._block.entered:
+                self._ids.end()
         except SessionError as exc:
             # what the block itself raises may be about anything
             if exc is not theirs:
                 self._listener.failed(exc)
             raise
-        if self.late and not self._block.entered:
-            self._ids.end()
 
     @property
     def _ids(self) -> Ids:
