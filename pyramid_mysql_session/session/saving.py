@@ -57,6 +57,8 @@ class Saving:
     # what a log-out ends besides
     _others: Sequence[str] = ()
     _concluded: Standing | None = None
+    # whether nobody told what came of an attempt to conclude
+    _doubtful = False
 
     def __init__(
         self,
@@ -335,6 +337,11 @@ class Saving:
             try:
                 self._conclude_in_time(time.monotonic())
             except SessionError as exc:
+                if isinstance(exc, StoreUnavailable):
+                    # what came of an earlier attempt is as unknown as before
+                    if self._doubtful:
+                        exc.leave_in_doubt()
+                    self._doubtful = exc.outcome_unknown
                 self._listener.failed(exc)
                 raise
         self._concluded = self._loop.at
