@@ -57,6 +57,8 @@ class Saving:
     # what a log-out ends besides
     _others: Sequence[str] = ()
     _concluded: Standing | None = None
+    # whether nobody told what came of an attempt to conclude
+    _doubtful = False
 
     def __init__(
         self,
@@ -319,15 +321,15 @@ class Saving:
             or self.closed
         ):
             return
-        if self.late:
-            self._ids.end()
-        self._check()
-        if self._loop.at.stored:
-            try:
+        try:
+            if self.late:
+                self._ids.end()
+            self._check()
+            if self._loop.at.stored:
                 self._loop.store(final=False)
-            except SessionError as exc:
-                self._listener.failed(exc)
-                raise
+        except SessionError as exc:
+            self._listener.failed(exc)
+            raise
 
     def conclude(self) -> None:
         """
@@ -339,6 +341,11 @@ class Saving:
             try:
                 self._conclude_in_time(time.monotonic())
             except SessionError as exc:
+                if isinstance(exc, StoreUnavailable):
+                    # what came of an earlier attempt is as unknown as before
+                    if self._doubtful:
+                        exc.leave_in_doubt()
+                    self._doubtful = exc.outcome_unknown
                 self._listener.failed(exc)
                 raise
         self._concluded = self._loop.at
@@ -397,13 +404,13 @@ class Saving:
                 except BaseException as exc:
                     theirs = exc
                     raise
+            if self.late and not self._block.entered:
+                self._ids.end()
         except SessionError as exc:
             # what the block itself raises may be about anything
             if exc is not theirs:
                 self._listener.failed(exc)
             raise
-        if self.late and not self._block.entered:
-            self._ids.end()
 
     @property
     def _ids(self) -> Ids:

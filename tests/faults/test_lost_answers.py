@@ -3,6 +3,8 @@
 import threading
 
 import pytest
+from pyramid.events import NewResponse
+from pyramid.response import Response
 
 from pyramid_mysql_session import SessionEnded, StoreUnavailable
 from tests.faults.proxy import lose_answer, lose_statement
@@ -17,7 +19,7 @@ from tests.faults.views import (
     renew,
     tab,
 )
-from tests.helpers import record
+from tests.helpers import application, record
 
 LOSSES = pytest.mark.parametrize('loss', [lose_statement, lose_answer])
 
@@ -478,6 +480,37 @@ class TestNobodyToAsk:
             proxied.run(view)
 
         assert caught.value.outcome_unknown
+
+    @pytest.mark.parametrize('view', [invalidate_and_append, log_out, renew])
+    def test_last_of_several_errors_leaves_it_open_as_well(
+        self, database, proxy, view
+    ):
+        shown = []
+
+        def answer(exc, request):
+            shown.append(exc)
+            return Response(status=503)
+
+        app = application(
+            database,
+            configure=lambda config: config.add_exception_view(
+                answer, context=StoreUnavailable
+            ),
+            **proxy.settings,
+        )
+        # whoever is notified of the response may change the session
+        record(app, NewResponse)
+        app.run(append('first'))
+        # refuse first: the client is back as soon as its line is cut
+        proxy.on(
+            '^(UPDATE|DELETE)',
+            lambda line: (proxy.refuse(), lose_answer(line)),
+        )
+
+        app.run(view, status=503)
+
+        assert [exc.outcome_unknown for exc in shown] == [True] * len(shown)
+        app.close()
 
 
 class TestLate:

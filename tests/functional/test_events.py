@@ -4,6 +4,7 @@ import contextlib
 import threading
 
 import pytest
+from pyramid.response import Response
 from pyramid.threadlocal import get_current_request
 
 from pyramid_mysql_session import (
@@ -386,6 +387,51 @@ def test_data_that_cannot_be_stored_is_a_failure(app):
         app.run(lambda request: request.session.update(bad=object()))
 
     assert [event.error for event in failed] == [caught.value]
+
+
+def test_data_that_a_new_session_cannot_store_is_told_when_it_is_saved(app):
+    failed = record(app, SessionFailed)
+
+    def view(request):
+        request.session['bad'] = object()
+        with pytest.raises(SessionError) as caught:
+            request.session.save()
+        request.session.clear()
+        assert [event.error for event in failed] == [caught.value]
+
+    app.run(view)
+
+    assert len(failed) == 1
+
+
+def save(session):
+    session.save()
+
+
+def lock(session):
+    with session.locked():
+        pass
+
+
+@pytest.mark.parametrize('end', [save, lock])
+def test_log_out_after_the_response_that_fails_is_told(app, database, end):
+    app.run(write)
+    failed, caught = record(app, SessionFailed), []
+
+    def body(session):
+        yield b'begun'
+        database.query('RENAME TABLE sessions TO elsewhere')
+        session.invalidate()
+        with pytest.raises(SessionError) as error:
+            end(session)
+        caught.append(error.value)
+        database.query('RENAME TABLE elsewhere TO sessions')
+        session.save()
+
+    app.run(lambda request: Response(app_iter=body(request.session)))
+
+    assert [event.error for event in failed] == caught
+    assert app.run(read).json == {}
 
 
 @pytest.mark.parametrize('lose', [lose_statement, lose_answer])
