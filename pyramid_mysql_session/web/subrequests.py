@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,15 +10,13 @@ from pyramid.threadlocal import manager
 from ..session.saving import Saving
 from .cookie import CookiePolicy, vary_on_cookie
 from .responses import (
-    CALL,
     EXPECTED,
-    INVOKE_SUBREQUEST,
     go_first,
     is_failing,
+    is_subrequest,
     is_thrown_away,
     response_of,
     run_others,
-    running,
 )
 
 _KEY = 'pyramid_mysql_session.forwarding'
@@ -58,11 +55,12 @@ class Forwarding:
         # it may be there already, and its callbacks called
         response = response_of(request)
         self._response: Any = None
+        # of the request that invoked this one, once it is told
+        self._outer: Forwarding | None = None
         if response is not EXPECTED and not is_thrown_away(request):
             self._response = response
             vary_on_cookie(response)
-        # of the request that invoked this one, once it was told
-        self._outer: Forwarding | None = None
+            self._tell_outer(request)
         request.add_response_callback(self._respond)
         request.add_finished_callback(self._finish)
         self.lead(request)
@@ -104,6 +102,8 @@ class Forwarding:
                 earlier.saving.retract()
         self._news.append(news)
         self._show(news)
+        if self._outer is not None:
+            self._outer.add(news)
 
     def drop(self, saving: Saving) -> None:
         """Forget what a subrequest has done that has failed since."""
@@ -114,6 +114,8 @@ class Forwarding:
         self._restore()
         for news in self._news:
             self._show(news)
+        if self._outer is not None:
+            self._outer.drop(saving)
 
     def complete(self, response: Any) -> None:
         """Add the cookies that a response does not set."""
@@ -161,6 +163,10 @@ class Forwarding:
             for news in self._news:
                 if not news.saving.discarded:
                     news.add_cookie(response)
+            self._tell_outer(request)
+
+    def _tell_outer(self, request: Any) -> None:
+        """Pass on what is known, and from now on what comes later."""
         outer = invoking(request)
         if outer is not None:
             self._outer = Forwarding.of(outer)
@@ -227,12 +233,10 @@ def drop(request: Any, saving: Saving) -> None:
 
 def invoking(request: Any) -> Any:
     """Return the request whose view invoked this one as a subrequest."""
-    if len(manager.stack) < 2:
-        return None
     # nothing else tells it from a request that a view sends to its own
     # application
-    for frame in running(sys._getframe(), INVOKE_SUBREQUEST, CALL):
-        if frame.f_code is INVOKE_SUBREQUEST:
-            return manager.stack[-2]['request']
-        break
-    return None
+    if len(manager.stack) < 2 or not is_subrequest(request):
+        return None
+    requests = [each['request'] for each in manager.stack]
+    place = requests.index(request)
+    return requests[place - 1] if place else None

@@ -297,6 +297,70 @@ def test_late_subrequest_that_fails_leaves_no_cookie(listening, rows, when):
     assert listening.run(read).json == {'start': 1, 'user': 'ada'}
 
 
+@LATE
+@pytest.mark.parametrize('known', [True, False])
+def test_browser_learns_of_late_subrequests_of_subrequests(
+    listening, rows, when, known
+):
+    browser = listening if known else listening.browser()
+
+    def begin(request):
+        invoke(request, renew)
+        invoke(request, renew)
+
+    response = browser.run(
+        lambda request: invoke(request, late(when, begin)) and None
+    )
+
+    assert response.headers['Vary'] == 'Cookie'
+    assert rows() == (1 if known else 2)
+    assert browser.run(read).json['user'] == 'ada'
+
+
+@LATE
+@pytest.mark.parametrize('known', [True, False])
+def test_request_that_fails_undoes_late_subrequests_of_subrequests(
+    listening, rows, when, known
+):
+    browser = listening if known else listening.browser()
+
+    def view(request):
+        invoke(request, late(when, lambda request: invoke(request, renew)))
+        raise AppError
+
+    with pytest.raises(AppError):
+        browser.run(view)
+
+    assert rows() == 1
+    assert ('start' in browser.run(read).json) == known
+
+
+@LATE
+def test_request_forgets_a_late_subrequest_of_a_subrequest_that_failed(
+    listening, rows, when
+):
+    def fail(request):
+        raise AppError
+
+    def change_over(request):
+        request.add_finished_callback(fail)
+        renew(request)
+
+    def begin(request):
+        with pytest.raises(AppError):
+            invoke(request, change_over)
+
+    def view(request):
+        invoke(request, late(when, begin))
+        request.session['outer'] = 1
+
+    listening.run(view)
+
+    assert rows() == 1
+    expected = {'start': 1, 'user': 'ada', 'outer': 1}
+    assert listening.run(read).json == expected
+
+
 def test_subrequest_of_a_response_callback_hides_no_renewal(make_app, rows):
     app = make_app(cookie_max_age=1000)
     app.run(write('start'))
