@@ -78,6 +78,7 @@ class Ids:
         )
         draft.saved(change.payload)  # type: ignore[arg-type]
         self._loop.refreshed = True
+        self._loop.ended |= bool(at.ending)
         for session_id in ended:
             self._tell_end(session_id, at)
         self._listener.created()

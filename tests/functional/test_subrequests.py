@@ -278,6 +278,26 @@ def test_session_that_a_late_subrequest_begins_besides_is_none(
 
 
 @LATE
+def test_late_subrequest_may_begin_anew_after_another_one(
+    listening, rows, when
+):
+    browser = listening.browser()
+
+    def change_over(request):
+        request.session.invalidate()
+        request.session['second'] = 1
+
+    def begin(request):
+        invoke(request, write('first'))
+        invoke(request, change_over)
+
+    browser.run(late(when, begin))
+
+    assert rows() == 2
+    assert browser.run(read).json == {'second': 1}
+
+
+@LATE
 def test_late_subrequest_that_fails_leaves_no_cookie(listening, rows, when):
     def fail(request):
         raise AppError
