@@ -78,6 +78,7 @@ class Ids:
         )
         draft.saved(change.payload)  # type: ignore[arg-type]
         self._loop.refreshed = True
+        self._loop.ended |= bool(at.ending)
         self._tell_ends(ended, at)
         self._listener.created()
         if at.doubt is not None:

@@ -31,6 +31,7 @@ from .responses import (
     run_others,
 )
 from .subrequests import (
+    CookieHeader,
     Forwarding,
     News,
     complete,
@@ -39,7 +40,6 @@ from .subrequests import (
     invoking,
     lead,
     retract,
-    watch_cookies,
 )
 from .visitors import Visitors
 
@@ -92,7 +92,7 @@ class Exchange:
             return
         request.add_response_callback(self._respond)
         request.add_finished_callback(self._finish)
-        watch_cookies(request, self._look_again)
+        CookieHeader.of(request).watch(self._look_again)
 
     @property
     def session(self) -> MySQLSession:
@@ -223,6 +223,7 @@ class Exchange:
 
     def _undo(self) -> None:
         """Take it that no response is sent."""
+        CookieHeader.of(self._request).retract()
         self._saving.retract()
         retract(self._request)
         outer = invoking(self._request)
@@ -231,9 +232,12 @@ class Exchange:
 
     def _complete(self) -> None:
         """Add the cookie that somebody has removed from the response."""
-        response = self._response
-        if self._cookie is not None and not self._policy.is_set_by(
-            response, self._value
+        response, policy = self._response, self._policy
+        if (
+            self._cookie is not None
+            # otherwise a late subrequest has the last word
+            and CookieHeader.of(self._request).shows(self._saving, policy)
+            and not policy.is_set_by(response, self._value)
         ):
             self._add_cookie(response)
 
@@ -293,14 +297,17 @@ class Exchange:
         if not saving.used:
             return
         outdated = self._presented.outdated
-        if saving.differs_from_cookie or (
-            outdated and saving.session_id in outdated
+        # another one may have taken its place
+        if not saving.discarded and (
+            saving.differs_from_cookie
+            or (outdated and saving.session_id in outdated)
         ):
             self._write_cookie(response, saving.session_id)
         vary_on_cookie(response)
         outer = invoking(self._request)
         if outer is not None:
-            self._tell(outer)
+            # its response varies, too
+            Forwarding.of(outer)
 
     def _write_cookie(self, response: Any, session_id: str | None) -> None:
         saving, policy = self._saving, self._policy
@@ -308,28 +315,20 @@ class Exchange:
         others = forwarded(self._request, policy)
         if session_id is None:
             if saving.ended and (saving.presented or self._cookie):
-                self._set_cookie(response, None, None)
                 for other in others:
                     if other.session_id is not None:
                         # the browser will not learn of it
                         other.retract()
+                self._set_cookie(response, None, None)
         else:
             stale = bool(others) and others[0].session_id != session_id
             if session_id != saving.presented or not stale:
-                value = policy.signer.sign(session_id)
-                self._set_cookie(response, value, saving.max_age)
                 for other in others:
                     if not other.is_of(saving):
                         # the browser will not learn of it
                         other.retract()
-
-    def _tell(self, outer: Any) -> None:
-        """Let the request that invoked this one pass on what it says."""
-        forwarding = Forwarding.of(outer)
-        if self._cookie is not None:
-            forwarding.add(
-                News(self._saving, self._policy, self._value, self._add_cookie)
-            )
+                value = policy.signer.sign(session_id)
+                self._set_cookie(response, value, saving.max_age)
 
     def _set_cookie(
         self, response: Any, value: str | None, max_age: int | None
@@ -339,6 +338,13 @@ class Exchange:
         self._value = value
         self._cookie = self._policy.set_cookie(value, max_age, scheme)
         self._add_cookie(response)
+        header = CookieHeader.of(self._request)
+        header.show(self._saving, self._policy, value)
+        outer = invoking(self._request)
+        if outer is not None:
+            Forwarding.of(outer).add(
+                News(self._saving, self._policy, value, self._add_cookie)
+            )
         doubt = self._policy.doubt(scheme, self._request)
         if doubt is not None:
             # a proxy may hide that all is well

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterator
 from types import CodeType, FrameType
 from typing import Any
 
@@ -22,13 +21,12 @@ except ImportError:  # pyramid_retry is the application's choice
 EXPECTED: Any = object()
 
 # what measures applications may wrap the methods, before this or later
-INVOKE_SUBREQUEST, INVOKE_REQUEST, FINISH_REQUEST, CALL = (
+INVOKE_SUBREQUEST, INVOKE_REQUEST, FINISH_REQUEST = (
     inspect.unwrap(method).__code__
     for method in (
         Router.invoke_subrequest,
         Router.invoke_request,
         Router.finish_request,
-        Router.__call__,
     )
 )
 
@@ -66,6 +64,11 @@ def run_others(request: Any) -> None:
     callbacks = request.finished_callbacks
     while callbacks:
         callbacks.popleft()(request)
+
+
+def is_subrequest(request: Any) -> bool:
+    """Tell whether the router answers a request for another one."""
+    return _call_for(request, sys._getframe(), INVOKE_SUBREQUEST) is not None
 
 
 def is_answered(request: Any) -> bool:
@@ -107,19 +110,12 @@ def is_failing(request: Any) -> bool:
 
 
 def _call_for(
-    request: Any, frame: FrameType, code: CodeType
+    request: Any, start: FrameType, code: CodeType
 ) -> FrameType | None:
     """Return the call of a method for a request that a frame is part of."""
-    for call in running(frame, code):
-        if call.f_locals.get('request') is request:
-            return call
-    return None
-
-
-def running(start: FrameType, *codes: CodeType) -> Iterator[FrameType]:
-    """Iterate over the frames that run some code, innermost first."""
     frame: FrameType | None = start
     while frame is not None:
-        if frame.f_code in codes:
-            yield frame
+        if frame.f_code is code and frame.f_locals.get('request') is request:
+            return frame
         frame = frame.f_back
+    return None

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
+from weakref import ref
 
 from pyramid.threadlocal import manager
 
 from ..session.saving import Saving
 from .cookie import CookiePolicy, vary_on_cookie
 from .responses import (
-    CALL,
     EXPECTED,
-    INVOKE_SUBREQUEST,
     go_first,
     is_failing,
+    is_subrequest,
     is_thrown_away,
     response_of,
     run_others,
-    running,
 )
 
 _KEY = 'pyramid_mysql_session.forwarding'
-_WATCHING = 'pyramid_mysql_session.watching'
+_HEADER = 'pyramid_mysql_session.header'
 
 
 class News(NamedTuple):
@@ -38,6 +36,81 @@ class News(NamedTuple):
         return f'<News of {self.policy.name}>'
 
 
+class Shown(NamedTuple):
+    """A cookie that a response is to set."""
+
+    saving: ref[Saving]  # no request keeps it alive
+    policy: CookiePolicy
+    value: str | None  # ``None`` if it is deleted
+
+    def __repr__(self) -> str:
+        return f'<Shown of {self.policy.name}>'
+
+
+class CookieHeader:
+    """The Cookie header of a request, as its subrequests get to see it."""
+
+    def __init__(self, request: Any) -> None:
+        # not the request, which holds this
+        self._environ = request.environ
+        self._cookies = request.environ.get('HTTP_COOKIE')
+        self._shown: list[Shown] = []
+        self._watching: list[Callable[[], None]] = []
+
+    @classmethod
+    def of(cls, request: Any) -> CookieHeader:
+        """Return the one of a request."""
+        found: CookieHeader | None = vars(request).get(_HEADER)
+        if found is None:
+            found = vars(request)[_HEADER] = cls(request)
+        return found
+
+    def watch(self, look_again: Callable[[], None]) -> None:
+        """See that somebody is told when it changes."""
+        self._watching.append(look_again)
+
+    def show(
+        self, saving: Saving, policy: CookiePolicy, value: str | None
+    ) -> None:
+        """Let later subrequests find the session."""
+        self._shown.append(Shown(ref(saving), policy, value))
+        self._update()
+
+    def shows(self, saving: Saving, policy: CookiePolicy) -> bool:
+        """Tell whether nobody else has set the cookie since."""
+        scope = policy.scope
+        ours = [each for each in self._shown if each.policy.scope == scope]
+        return bool(ours) and ours[-1].saving() is saving
+
+    def forget(self, saving: Saving) -> None:
+        """Let them find the session that was there before."""
+        self._shown = [
+            each for each in self._shown if each.saving() is not saving
+        ]
+        self._update()
+
+    def retract(self) -> None:
+        """Let the browser's cookie name the session again."""
+        # each knows the id that the one before has given it
+        for each in reversed(self._shown):
+            saving = each.saving()
+            if saving is not None:
+                saving.retract()
+        self._shown.clear()
+        self._update()
+
+    def _update(self) -> None:
+        header = self._cookies
+        for _, policy, value in self._shown:
+            header = policy.reader.replace(header or '', value)
+        if header is None:
+            self._environ.pop('HTTP_COOKIE', None)
+        else:
+            self._environ['HTTP_COOKIE'] = header
+        for look_again in self._watching:
+            look_again()
+
+
 class Forwarding:
     """
     What the subrequests of a request have done, passed on by its response.
@@ -50,19 +123,17 @@ class Forwarding:
 
     def __init__(self, request: Any) -> None:
         # not the request, which holds this
-        self._environ = request.environ
-        self._cookies = request.environ.get('HTTP_COOKIE')
-        # who is told that the cookies have changed
-        self._watching = vars(request).setdefault(_WATCHING, [])
+        self._header = CookieHeader.of(request)
         self._news: list[News] = []
         # it may be there already, and its callbacks called
         response = response_of(request)
         self._response: Any = None
+        # of the request that invoked this one, once it is told
+        self._outer: Forwarding | None = None
         if response is not EXPECTED and not is_thrown_away(request):
             self._response = response
             vary_on_cookie(response)
-        # of the request that invoked this one, once it was told
-        self._outer: Forwarding | None = None
+            self._tell_outer(request)
         request.add_response_callback(self._respond)
         request.add_finished_callback(self._finish)
         self.lead(request)
@@ -103,17 +174,19 @@ class Forwarding:
                 # the browser will learn of the later one only
                 earlier.saving.retract()
         self._news.append(news)
-        self._show(news)
+        self._header.show(news.saving, news.policy, news.value)
+        if self._outer is not None:
+            self._outer.add(news)
 
     def drop(self, saving: Saving) -> None:
         """Forget what a subrequest has done that has failed since."""
+        self._header.forget(saving)
         for news in [each for each in self._news if each.saving is saving]:
             self._news.remove(news)
             if self._response is not None:
                 news.policy.remove(self._response, news.value)
-        self._restore()
-        for news in self._news:
-            self._show(news)
+        if self._outer is not None:
+            self._outer.drop(saving)
 
     def complete(self, response: Any) -> None:
         """Add the cookies that a response does not set."""
@@ -128,29 +201,10 @@ class Forwarding:
 
     def retract(self) -> None:
         """Let the browser's cookie name the session again."""
-        for news in reversed(self._news):
-            news.saving.retract()
-            if self._outer is not None:
+        self._header.retract()
+        if self._outer is not None:
+            for news in self._news:
                 self._outer.drop(news.saving)
-        self._restore()
-
-    def _show(self, news: News) -> None:
-        """Let later subrequests find the session."""
-        self._environ['HTTP_COOKIE'] = news.policy.reader.replace(
-            self._environ.get('HTTP_COOKIE', ''), news.value
-        )
-        self._tell()
-
-    def _tell(self) -> None:
-        for look_again in self._watching:
-            look_again()
-
-    def _restore(self) -> None:
-        if self._cookies is None:
-            self._environ.pop('HTTP_COOKIE', None)
-        else:
-            self._environ['HTTP_COOKIE'] = self._cookies
-        self._tell()
 
     def _respond(self, request: Any, response: Any) -> None:
         vary_on_cookie(response)
@@ -161,6 +215,10 @@ class Forwarding:
             for news in self._news:
                 if not news.saving.discarded:
                     news.add_cookie(response)
+            self._tell_outer(request)
+
+    def _tell_outer(self, request: Any) -> None:
+        """Pass on what is known, and from now on what comes later."""
         outer = invoking(request)
         if outer is not None:
             self._outer = Forwarding.of(outer)
@@ -178,11 +236,6 @@ class Forwarding:
             self.retract()
         else:
             self.complete(response)
-
-
-def watch_cookies(request: Any, look_again: Callable[[], None]) -> None:
-    """See that somebody is told when subrequests change the cookies."""
-    vars(request).setdefault(_WATCHING, []).append(look_again)
 
 
 def forwarded(request: Any, policy: CookiePolicy) -> list[Saving]:
@@ -227,12 +280,10 @@ def drop(request: Any, saving: Saving) -> None:
 
 def invoking(request: Any) -> Any:
     """Return the request whose view invoked this one as a subrequest."""
-    if len(manager.stack) < 2:
-        return None
     # nothing else tells it from a request that a view sends to its own
     # application
-    for frame in running(sys._getframe(), INVOKE_SUBREQUEST, CALL):
-        if frame.f_code is INVOKE_SUBREQUEST:
-            return manager.stack[-2]['request']
-        break
-    return None
+    if len(manager.stack) < 2 or not is_subrequest(request):
+        return None
+    requests = [each['request'] for each in manager.stack]
+    place = requests.index(request)
+    return requests[place - 1] if place else None

@@ -7,6 +7,7 @@ import pytest
 from pyramid.events import NewResponse
 from pyramid.request import Request
 from pyramid.response import Response
+from pyramid_retry import RetryableException, is_last_attempt
 
 from pyramid_mysql_session import SessionError
 from tests.helpers import VIEW
@@ -278,6 +279,155 @@ def test_session_that_a_late_subrequest_begins_besides_is_none(
 
 
 @LATE
+def test_late_subrequest_may_begin_anew_after_another_one(
+    listening, rows, when
+):
+    browser = listening.browser()
+
+    def change_over(request):
+        request.session.invalidate()
+        request.session['second'] = 1
+
+    def begin(request):
+        invoke(request, write('first'))
+        invoke(request, change_over)
+
+    browser.run(late(when, begin))
+
+    assert rows() == 2
+    assert browser.run(read).json == {'second': 1}
+
+
+@LATE
+@pytest.mark.parametrize('known', [True, False])
+def test_late_subrequest_finds_the_session_of_the_response(
+    listening, rows, when, known
+):
+    browser = listening if known else listening.browser()
+
+    def view(request):
+        request.session['outer'] = 1
+        request.session.renew_id()
+        late(when, lambda request: invoke(request, write('inner')))(request)
+
+    browser.run(view)
+
+    assert rows() == (1 if known else 2)
+    found = browser.run(read).json
+    assert (found['outer'], found['inner']) == (1, 1)
+
+
+@LATE
+def test_late_subrequest_finds_it_after_another_one_that_failed(
+    listening, rows, when
+):
+    def fail(request):
+        raise AppError
+
+    def renew_and_fail(request):
+        request.add_finished_callback(fail)
+        request.session.renew_id()
+
+    def begin(request):
+        with pytest.raises(AppError):
+            invoke(request, renew_and_fail)
+        invoke(request, write('inner'))
+
+    def view(request):
+        request.session.renew_id()
+        late(when, begin)(request)
+
+    listening.run(view)
+
+    assert rows() == 1
+    assert listening.run(read).json == {'start': 1, 'inner': 1}
+
+
+@LATE
+@pytest.mark.parametrize('known', [True, False])
+def test_late_subrequest_may_end_the_session_of_the_response(
+    listening, rows, when, known
+):
+    browser = listening if known else listening.browser()
+
+    def log_out(request):
+        invoke(request, lambda request: request.session.invalidate())
+
+    def view(request):
+        renew(request)
+        late(when, log_out)(request)
+
+    browser.run(view)
+
+    assert browser.cookies == {}
+    assert rows() == (0 if known else 1)
+
+
+@LATE
+def test_late_subrequest_of_a_subrequest_may_begin_anew_after_it(
+    listening, rows, when
+):
+    def change_over(key):
+        def view(request):
+            request.session.invalidate()
+            request.session[key] = 1
+
+        return view
+
+    def begin(request):
+        invoke(request, change_over('second'))
+
+    def inner(request):
+        change_over('first')(request)
+        late(when, begin)(request)
+
+    listening.run(lambda request: invoke(request, inner) and None)
+
+    assert rows() == 1
+    assert listening.run(read).json == {'second': 1}
+
+
+@LATE
+def test_request_that_fails_after_a_late_renewal_has_its_old_id(
+    listening, rows, when
+):
+    def begin(request):
+        invoke(request, renew)
+        raise AppError
+
+    def view(request):
+        request.session.renew_id()
+        late(when, begin)(request)
+
+    with pytest.raises(AppError):
+        listening.run(view)
+
+    assert rows() == 1
+    assert listening.run(read).json == {'start': 1, 'user': 'ada'}
+
+
+def test_second_attempt_finds_the_session_that_the_first_one_renewed(
+    make_app, rows
+):
+    app = make_app(configure=lambda config: config.include('pyramid_retry'))
+    app.run(write('start'))
+
+    def fail(request):
+        if not is_last_attempt(request):
+            raise RetryableException
+
+    def view(request):
+        assert request.session['start'] == 1
+        renew(request)
+        request.add_finished_callback(fail)
+
+    app.run(view)
+
+    assert rows() == 1
+    assert app.run(read).json == {'start': 1, 'user': 'ada'}
+
+
+@LATE
 def test_late_subrequest_that_fails_leaves_no_cookie(listening, rows, when):
     def fail(request):
         raise AppError
@@ -295,6 +445,70 @@ def test_late_subrequest_that_fails_leaves_no_cookie(listening, rows, when):
 
     assert rows() == 1
     assert listening.run(read).json == {'start': 1, 'user': 'ada'}
+
+
+@LATE
+@pytest.mark.parametrize('known', [True, False])
+def test_browser_learns_of_late_subrequests_of_subrequests(
+    listening, rows, when, known
+):
+    browser = listening if known else listening.browser()
+
+    def begin(request):
+        invoke(request, renew)
+        invoke(request, renew)
+
+    response = browser.run(
+        lambda request: invoke(request, late(when, begin)) and None
+    )
+
+    assert response.headers['Vary'] == 'Cookie'
+    assert rows() == (1 if known else 2)
+    assert browser.run(read).json['user'] == 'ada'
+
+
+@LATE
+@pytest.mark.parametrize('known', [True, False])
+def test_request_that_fails_undoes_late_subrequests_of_subrequests(
+    listening, rows, when, known
+):
+    browser = listening if known else listening.browser()
+
+    def view(request):
+        invoke(request, late(when, lambda request: invoke(request, renew)))
+        raise AppError
+
+    with pytest.raises(AppError):
+        browser.run(view)
+
+    assert rows() == 1
+    assert ('start' in browser.run(read).json) == known
+
+
+@LATE
+def test_request_forgets_a_late_subrequest_of_a_subrequest_that_failed(
+    listening, rows, when
+):
+    def fail(request):
+        raise AppError
+
+    def change_over(request):
+        request.add_finished_callback(fail)
+        renew(request)
+
+    def begin(request):
+        with pytest.raises(AppError):
+            invoke(request, change_over)
+
+    def view(request):
+        invoke(request, late(when, begin))
+        request.session['outer'] = 1
+
+    listening.run(view)
+
+    assert rows() == 1
+    expected = {'start': 1, 'user': 'ada', 'outer': 1}
+    assert listening.run(read).json == expected
 
 
 def test_subrequest_of_a_response_callback_hides_no_renewal(make_app, rows):
