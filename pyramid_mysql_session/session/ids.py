@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from contextlib import ExitStack
 from typing import Any
 
 from ..errors import SessionError, StoreUnavailable
@@ -78,8 +77,9 @@ class Ids:
         )
         draft.saved(change.payload)  # type: ignore[arg-type]
         self._loop.refreshed = True
-        self._loop.ended |= bool(at.ending)
-        self._tell_ends(ended, at)
+        if at.ending:
+            self._loop.ended = True
+            self._tell_ends(ended, at)
         self._listener.created()
         if at.doubt is not None:
             # the session may have changed since the first attempt
@@ -130,9 +130,14 @@ class Ids:
 
     def _tell_ends(self, session_ids: Sequence[str], at: Standing) -> None:
         """Tell of each session that has ended, though a subscriber fails."""
-        with ExitStack() as stack:
-            for session_id in reversed(session_ids):
-                stack.callback(self._tell_end, session_id, at)
+        error = None
+        for session_id in session_ids:
+            try:
+                self._tell_end(session_id, at)
+            except BaseException as exc:  # noqa: BLE001 (raised below)
+                error = error or exc
+        if error is not None:
+            raise error
 
     def _tell_end(self, session_id: str, at: Standing) -> None:
         """Tell that a session has ended which was invalidated."""

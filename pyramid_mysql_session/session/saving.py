@@ -199,16 +199,14 @@ class Saving:
         """Whether nothing more of the session is saved."""
         return self._loop.at.closed
 
-    def present(self, session_ids: Sequence[str], forged: bool) -> bool:
-        """
-        Take other cookies for those of the browser.
+    @property
+    def unread(self) -> bool:
+        """Whether the session was not looked for yet."""
+        return self._loop.at.status is Status.UNREAD and not self.used
 
-        :returns: ``False`` when the session was looked for already.
-        """
-        unread = self._loop.at.status is Status.UNREAD and not self.used
-        if unread:
-            self._session_ids, self._forged = tuple(session_ids), forged
-        return unread
+    def present(self, session_ids: Sequence[str], forged: bool) -> None:
+        """Take other cookies for those of the browser."""
+        self._session_ids, self._forged = tuple(session_ids), forged
 
     def load(self) -> Data:
         """Return the data, which the first call loads."""

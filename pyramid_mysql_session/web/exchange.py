@@ -40,6 +40,7 @@ from .subrequests import (
     invoking,
     lead,
     retract,
+    watch_cookies,
 )
 from .visitors import Visitors
 
@@ -92,7 +93,7 @@ class Exchange:
             return
         request.add_response_callback(self._respond)
         request.add_finished_callback(self._finish)
-        CookieHeader.of(request).watch(self._look_again)
+        watch_cookies(request, self._look_again)
 
     @property
     def session(self) -> MySQLSession:
@@ -158,11 +159,10 @@ class Exchange:
 
     def _look_again(self) -> None:
         """Note that a subrequest has changed the cookies."""
-        request = self._request
-        if request is not None:
-            presented = self._policy.reader.read(request)
-            if self._saving.present(presented.session_ids, presented.forged):
-                self._presented = presented
+        request, saving = self._request, self._saving
+        if request is not None and saving.unread:
+            self._presented = presented = self._policy.reader.read(request)
+            saving.present(presented.session_ids, presented.forged)
 
     def _respond(self, request: Any, response: Any) -> None:
         if request.response_callbacks and not self._deferred:
@@ -175,8 +175,16 @@ class Exchange:
         lead(request)
         self._judge(request)
         self._conclude()
-        self._settled = not (
-            request.response_callbacks or self._registry.has_listeners
+        self._settled = not self._is_followed()
+
+    def _is_followed(self) -> bool:
+        """Tell whether anybody else may be called before the response."""
+        request = self._request
+        return bool(
+            request.response_callbacks
+            or self._registry.has_listeners
+            # ours is one of them, unless it is being called
+            or len(request.finished_callbacks) > 1
         )
 
     def _judge(self, request: Any) -> None:
@@ -338,8 +346,9 @@ class Exchange:
         self._value = value
         self._cookie = self._policy.set_cookie(value, max_age, scheme)
         self._add_cookie(response)
-        header = CookieHeader.of(self._request)
-        header.show(self._saving, self._policy, value)
+        if self._is_followed():
+            header = CookieHeader.of(self._request)
+            header.show(self._saving, self._policy, value)
         outer = invoking(self._request)
         if outer is not None:
             Forwarding.of(outer).add(

@@ -22,6 +22,7 @@ from .responses import (
 
 _KEY = 'pyramid_mysql_session.forwarding'
 _HEADER = 'pyramid_mysql_session.header'
+_WATCHING = 'pyramid_mysql_session.watching'
 
 
 class News(NamedTuple):
@@ -50,12 +51,15 @@ class Shown(NamedTuple):
 class CookieHeader:
     """The Cookie header of a request, as its subrequests get to see it."""
 
+    __slots__ = ('_cookies', '_environ', '_shown', '_watching')
+
     def __init__(self, request: Any) -> None:
         # not the request, which holds this
         self._environ = request.environ
         self._cookies = request.environ.get('HTTP_COOKIE')
         self._shown: list[Shown] = []
-        self._watching: list[Callable[[], None]] = []
+        # who is told when it changes
+        self._watching = vars(request).setdefault(_WATCHING, [])
 
     @classmethod
     def of(cls, request: Any) -> CookieHeader:
@@ -64,10 +68,6 @@ class CookieHeader:
         if found is None:
             found = vars(request)[_HEADER] = cls(request)
         return found
-
-    def watch(self, look_again: Callable[[], None]) -> None:
-        """See that somebody is told when it changes."""
-        self._watching.append(look_again)
 
     def show(
         self, saving: Saving, policy: CookiePolicy, value: str | None
@@ -80,7 +80,7 @@ class CookieHeader:
         """Tell whether nobody else has set the cookie since."""
         scope = policy.scope
         ours = [each for each in self._shown if each.policy.scope == scope]
-        return bool(ours) and ours[-1].saving() is saving
+        return not ours or ours[-1].saving() is saving
 
     def forget(self, saving: Saving) -> None:
         """Let them find the session that was there before."""
@@ -109,6 +109,12 @@ class CookieHeader:
             self._environ['HTTP_COOKIE'] = header
         for look_again in self._watching:
             look_again()
+
+
+def watch_cookies(request: Any, look_again: Callable[[], None]) -> None:
+    """See that somebody is told when subrequests change the cookies."""
+    # each request with a session does this, and few have subrequests
+    vars(request).setdefault(_WATCHING, []).append(look_again)
 
 
 class Forwarding:
