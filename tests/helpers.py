@@ -95,6 +95,17 @@ def _answer(request):
     return request.environ[VIEW](request)
 
 
+def problems_of(app, view):
+    """Return what settings a request fails for, each time again."""
+    told = set()
+    for _ in range(3):
+        with pytest.raises(pyramid_mysql_session.SettingsError) as caught:
+            app.run(view)
+        told.add(caught.value.problems)
+    (problems,) = told
+    return problems
+
+
 def record(app, *kinds):
     """Return a list to which the application's events are added."""
     events = []

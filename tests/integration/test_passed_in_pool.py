@@ -18,6 +18,7 @@ from pyramid_mysql_session import (
 )
 from pyramid_mysql_session.store.keys import make_session_id
 from tests import helpers
+from tests.helpers import problems_of
 
 # what mysqlclient says when DBUtils pings
 pytestmark = pytest.mark.filterwarnings(
@@ -249,13 +250,10 @@ class TestRefusal:
         pool = PooledDB(sqlite3, database=':memory:', check_same_thread=False)
         app = make_app(pool=pool)
 
-        for _ in range(2):
-            with pytest.raises(SettingsError) as caught:
-                app.run(fill)
-            assert caught.value.problems == (
-                'mysql_session.pool: expected connections of mysqlclient, '
-                'PooledDB(MySQLdb, …), not sqlite3.Connection',
-            )
+        assert problems_of(app, fill) == (
+            'mysql_session.pool: expected connections of mysqlclient, '
+            'PooledDB(MySQLdb, …), not sqlite3.Connection',
+        )
         pool.close()
 
     @pytest.mark.parametrize('completion_type', ['CHAIN', 'RELEASE'])
@@ -273,14 +271,11 @@ class TestRefusal:
         )
         app = make_app(pool=pool)
 
-        for _ in range(3):
-            with pytest.raises(SettingsError) as caught:
-                app.run(fill)
-            assert caught.value.problems == (
-                'mysql_session.pool: its connections have completion_type = '
-                f"{completion_type}, expected 'NO_CHAIN': what follows a "
-                'COMMIT would not be committed',
-            )
+        assert problems_of(app, fill) == (
+            'mysql_session.pool: its connections have completion_type = '
+            f"{completion_type}, expected 'NO_CHAIN': what follows a "
+            'COMMIT would not be committed',
+        )
 
     @pytest.mark.parametrize('limit', [0, 1, 1000])
     def test_connections_that_cut_answers_short_are_refused(
@@ -292,14 +287,11 @@ class TestRefusal:
             )
         )
 
-        for _ in range(2):
-            with pytest.raises(SettingsError) as caught:
-                app.run(fill)
-            assert caught.value.problems == (
-                'mysql_session.pool: its connections have sql_select_limit = '
-                f'{limit}, expected 18446744073709551615: answers would be '
-                'cut short, or their numbers are rounded',
-            )
+        assert problems_of(app, fill) == (
+            'mysql_session.pool: its connections have sql_select_limit = '
+            f'{limit}, expected 18446744073709551615: answers would be '
+            'cut short, or their numbers are rounded',
+        )
 
     def test_connections_that_round_numbers_are_refused(
         self, make_pool, make_app
@@ -316,14 +308,11 @@ class TestRefusal:
     ):
         app = make_app(pool=make_pool({'charset': charset}))
 
-        for _ in range(2):
-            with pytest.raises(SettingsError) as caught:
-                app.run(fill)
-            assert caught.value.problems == (
-                'mysql_session.pool: its connections have charset = '
-                f'{charset}, which does not bring back all that is stored; '
-                'expected utf8mb4, and no other by SET',
-            )
+        assert problems_of(app, fill) == (
+            'mysql_session.pool: its connections have charset = '
+            f'{charset}, which does not bring back all that is stored; '
+            'expected utf8mb4, and no other by SET',
+        )
 
     @pytest.mark.parametrize(
         'change',
@@ -353,14 +342,11 @@ class TestRefusal:
             pool=make_pool({'charset': 'latin1'}), **{name: 'сессии'}
         )
 
-        for _ in range(2):
-            with pytest.raises(SettingsError) as caught:
-                app.run(fill)
-            assert caught.value.problems == (
-                'mysql_session.pool: its connections have charset = latin1, '
-                'in which the names of table and columns cannot be written; '
-                'expected utf8mb4',
-            )
+        assert problems_of(app, fill) == (
+            'mysql_session.pool: its connections have charset = latin1, '
+            'in which the names of table and columns cannot be written; '
+            'expected utf8mb4',
+        )
 
     @pytest.mark.parametrize('names', ['latin1', 'gbk', 'utf8mb3'])
     def test_connections_that_bring_back_ascii_will_do(
