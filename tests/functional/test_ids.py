@@ -39,6 +39,30 @@ def log_out(request):
     request.session.invalidate()
 
 
+def fail_late(make_app, view, act=lambda request: None):
+    """
+    Have a response not sent, and return the application.
+
+    :param view: of the request; who does not log in was logged in before.
+    :param act: what a subscriber does before it fails.
+    """
+
+    def fail(event):
+        if event.request.params.get('fail'):
+            act(event.request)
+            raise AppError
+
+    app = make_app(
+        configure=lambda config: config.add_subscriber(fail, NewResponse)
+    )
+    app.store.create_table()
+    if view is not log_in:
+        app.run(log_in)
+    with pytest.raises(AppError):
+        app.run(view, '/?fail=1')
+    return app
+
+
 def sorry(exc, request):
     """An exception view."""
     return Response('sorry', status=500)
@@ -343,19 +367,7 @@ class TestIdAndCookie:
     def test_response_that_is_not_sent_leaves_the_id_as_it_was(
         self, make_app, rows, view
     ):
-        def fail(event):
-            if event.request.params.get('fail'):
-                raise AppError
-
-        app = make_app(
-            configure=lambda config: config.add_subscriber(fail, NewResponse)
-        )
-        app.store.create_table()
-        if view is not log_in:
-            app.run(log_in)
-
-        with pytest.raises(AppError):
-            app.run(view, '/?fail=1')
+        app = fail_late(make_app, view)
 
         # who logged out stays logged out
         assert rows() == (1 if view is renew else 0)
@@ -368,23 +380,13 @@ class TestIdAndCookie:
     def test_session_that_ends_in_vain_has_the_id_of_the_browser(
         self, make_app, rows, view, message, times
     ):
-        def end(event):
-            if event.request.params.get('fail'):
-                for _ in range(times):
-                    log_out(event.request)
-                if message:
-                    event.request.session.flash('Goodbye')
-                raise AppError
+        def end(request):
+            for _ in range(times):
+                log_out(request)
+            if message:
+                request.session.flash('Goodbye')
 
-        app = make_app(
-            configure=lambda config: config.add_subscriber(end, NewResponse)
-        )
-        app.store.create_table()
-        if view is renew:
-            app.run(log_in)
-
-        with pytest.raises(AppError):
-            app.run(view, '/?fail=1')
+        app = fail_late(make_app, view, end)
 
         assert rows() == (1 if view is renew else 0)
         expected = {'auth.userid': 'ada'} if view is renew else {}
