@@ -6,6 +6,7 @@ request is ``None`` when its response was on its way already.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 
@@ -89,3 +90,19 @@ class SessionsPurged(NamedTuple):
 
     rows: int
     seconds: float
+
+
+def tell_each(tell: Callable[[Any], None], what: Iterable[Any]) -> None:
+    """
+    Tell of one thing after the other, though a subscriber fails.
+
+    The first error is raised when all was told.
+    """
+    error = None
+    for each in what:
+        try:
+            tell(each)
+        except BaseException as exc:  # noqa: BLE001 (raised below)
+            error = error or exc
+    if error is not None:
+        raise error

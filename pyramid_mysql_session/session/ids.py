@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from ..errors import SessionError, StoreUnavailable
+from ..events import tell_each
 from .draft import Draft
 from .kit import SessionKit
 from .loop import MERGE_ATTEMPTS, SaveLoop
@@ -129,17 +131,10 @@ class Ids:
                 return
 
     def _tell_ends(self, session_ids: Sequence[str], at: Standing) -> None:
-        """Tell of each session that has ended, though a subscriber fails."""
-        error = None
-        for session_id in session_ids:
-            try:
-                self._tell_end(session_id, at)
-            except BaseException as exc:  # noqa: BLE001 (raised below)
-                error = error or exc
-        if error is not None:
-            raise error
+        """Tell of each session that has ended."""
+        tell_each(partial(self._tell_end, at), session_ids)
 
-    def _tell_end(self, session_id: str, at: Standing) -> None:
+    def _tell_end(self, at: Standing, session_id: str) -> None:
         """Tell that a session has ended which was invalidated."""
         handle, userid = self._kit.handle(session_id), None
         if at.leaving is not None and at.leaving[0] == handle:

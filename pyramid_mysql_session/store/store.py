@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from zope.interface import implementer
 
 from ..connection.driver import Connection
 from ..connection.pool import ConnectionPool
+from ..events import tell_each
 from ..interfaces import IMySQLSessionStore
 from .access import TableAccess
 from .census import Census, Stats
@@ -426,12 +427,14 @@ class MySQLSessionStore:
         try:
             yield ended
         finally:
-            # those before an error have ended, too, and each is told of
-            # though a subscriber fails
-            with ExitStack() as stack:
-                for handle, userid in reversed(ended.items()):
-                    ending = Ending(self._request, handle, userid, how)
-                    stack.callback(self._on_end, ending)
+            # those before an error have ended, too
+            tell_each(
+                self._on_end,
+                [
+                    Ending(self._request, handle, userid, how)
+                    for handle, userid in ended.items()
+                ],
+            )
 
 
 def _is_writable(connection: Connection) -> bool:
