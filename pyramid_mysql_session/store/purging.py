@@ -37,13 +37,14 @@ class _Progress:
     :ivar since: the deadline from which to go on, a unix second.
     :ivar batch: most rows that the next transaction deletes.
     :ivar kept: how many rows cannot be deleted.
+    :ivar deleted: how many rows were.
     :ivar passed_over: the keys of those that the next batch would meet again.
     :ivar ended: whether there is nothing more to do.
     :ivar locked_out: whether somebody else was at it from the beginning.
     """
 
     def __init__(self, batch: int) -> None:
-        self.since = self.kept = 0
+        self.since = self.kept = self.deleted = 0
         self.batch = batch
         self.passed_over: list[bytes] = []
         self.ended = self.locked_out = False
@@ -102,38 +103,47 @@ class Purger:
         progress: Callable[[int], None],
     ) -> int:
         """Delete in batches; see :meth:`.MySQLSessionStore.purge`."""
-        began = time.monotonic()
-        deleted, at = 0, _Progress(self._batch)
+        began, at = time.monotonic(), _Progress(self._batch)
         try:
-            while not (at.ended or stop()):
-                tried = time.monotonic()
-                try:
-                    rows = self._access.run(
-                        partial(self._purge_batch, at, exclusive)
-                    )
-                except TransactionTooLarge:
-                    if at.batch == 1:
-                        raise
-                    at.batch //= 2
-                    continue
-                deleted += rows
-                progress(rows)
-                if not at.ended:
-                    took = time.monotonic() - tried
-                    # it holds neither connection nor lock meanwhile
-                    time.sleep(min(took * _PAUSE, _LONGEST_PAUSE))
+            self._purge_all(at, stop, exclusive, progress)
         except BaseException:
             # what was deleted before is gone
-            if deleted:
-                self._tell(deleted, time.monotonic() - began, at)
+            if at.deleted:
+                self._tell(at, began)
             raise
-        self._tell(deleted, time.monotonic() - began, at)
-        return deleted
+        self._tell(at, began)
+        return at.deleted
 
-    def _tell(self, deleted: int, seconds: float, at: _Progress) -> None:
+    def _purge_all(
+        self,
+        at: _Progress,
+        stop: Callable[[], bool],
+        exclusive: bool,
+        progress: Callable[[int], None],
+    ) -> None:
+        while not (at.ended or stop()):
+            tried = time.monotonic()
+            try:
+                rows = self._access.run(
+                    partial(self._purge_batch, at, exclusive)
+                )
+            except TransactionTooLarge:
+                if at.batch == 1:
+                    raise
+                at.batch //= 2
+                continue
+            at.deleted += rows
+            progress(rows)
+            if not at.ended:
+                took = time.monotonic() - tried
+                # it holds neither connection nor lock meanwhile
+                time.sleep(min(took * _PAUSE, _LONGEST_PAUSE))
+
+    def _tell(self, at: _Progress, began: float) -> None:
         """Tell what a purge has done."""
-        if deleted:
-            log.info('purged %d sessions in %.3f s', deleted, seconds)
+        seconds = time.monotonic() - began
+        if at.deleted:
+            log.info('purged %d sessions in %.3f s', at.deleted, seconds)
         if at.kept:
             log.warning(
                 '%d expired sessions cannot be deleted, since a foreign key '
@@ -142,7 +152,7 @@ class Purger:
                 at.kept,
             )
         if not at.locked_out:
-            self._on_purge(deleted, seconds)
+            self._on_purge(at.deleted, seconds)
 
     def _purge_batch(
         self, at: _Progress, exclusive: bool, connection: Connection
