@@ -202,7 +202,7 @@ class Saving:
     @property
     def unread(self) -> bool:
         """Whether the session was not looked for yet."""
-        return self._loop.at.status is Status.UNREAD and not self.used
+        return self._loop.at.status is Status.UNREAD
 
     def present(self, session_ids: Sequence[str], forged: bool) -> None:
         """Take other cookies for those of the browser."""
@@ -382,7 +382,7 @@ class Saving:
         """Lock the record for a read-modify-write, and save at the end."""
         unread = None
         if (
-            self._loop.at.status is Status.UNREAD
+            self.unread
             and len(self._session_ids) == 1
             and not self._block.entered
         ):
@@ -421,7 +421,7 @@ class Saving:
             return False
         try:
             # another thread, or who was told of an error, may have used it
-            if record is None or self._loop.at.status is not Status.UNREAD:
+            if record is None or not self.unread:
                 return False
             taken = take_in(
                 self._kit, self.draft, self._session_ids[0], record
