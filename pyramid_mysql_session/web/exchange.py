@@ -231,9 +231,8 @@ class Exchange:
 
     def _undo(self) -> None:
         """Take it that no response is sent."""
-        CookieHeader.of(self._request).retract()
-        self._saving.retract()
         retract(self._request)
+        self._saving.retract()
         outer = invoking(self._request)
         if outer is not None:
             drop(outer, self._saving)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from weakref import ref
 
 from pyramid.threadlocal import manager
@@ -19,6 +19,8 @@ from .responses import (
     response_of,
     run_others,
 )
+
+T = TypeVar('T')
 
 _KEY = 'pyramid_mysql_session.forwarding'
 _HEADER = 'pyramid_mysql_session.header'
@@ -64,10 +66,7 @@ class CookieHeader:
     @classmethod
     def of(cls, request: Any) -> CookieHeader:
         """Return the one of a request."""
-        found: CookieHeader | None = vars(request).get(_HEADER)
-        if found is None:
-            found = vars(request)[_HEADER] = cls(request)
-        return found
+        return _one_of(request, _HEADER, cls)
 
     def show(
         self, saving: Saving, policy: CookiePolicy, value: str | None
@@ -147,10 +146,7 @@ class Forwarding:
     @classmethod
     def of(cls, request: Any) -> Forwarding:
         """Return the one of a request."""
-        found: Forwarding | None = vars(request).get(_KEY)
-        if found is None:
-            found = vars(request)[_KEY] = cls(request)
-        return found
+        return _one_of(request, _KEY, cls)
 
     def lead(self, request: Any) -> None:
         """See that what the request itself has done is undone first."""
@@ -244,6 +240,14 @@ class Forwarding:
             self.complete(response)
 
 
+def _one_of(request: Any, key: str, make: Callable[[Any], T]) -> T:
+    """Return what a request has under a key, made when first needed."""
+    found: T | None = vars(request).get(key)
+    if found is None:
+        found = vars(request)[key] = make(request)
+    return found
+
+
 def forwarded(request: Any, policy: CookiePolicy) -> list[Saving]:
     """Return what saved the sessions of subrequests, the latest first."""
     found = vars(request).get(_KEY)
@@ -264,10 +268,9 @@ def complete(request: Any, response: Any) -> None:
 
 
 def retract(request: Any) -> None:
-    """Take back what subrequests have done with ids."""
+    """Take back what a request and its subrequests have done with ids."""
     found = vars(request).get(_KEY)
-    if found is not None:
-        found.retract()
+    (CookieHeader.of(request) if found is None else found).retract()
 
 
 def lead(request: Any) -> None:
